@@ -1,0 +1,1 @@
+"""Network backends: where bytes meet sockets, loops and clocks. The contract is in `base`."""

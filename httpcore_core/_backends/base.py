@@ -1,0 +1,307 @@
+"""The contract between the drivers and the network.
+
+A backend of your own needs the methods marked *required*; the others have defaults that work, and
+our own backends override them to be faster or finer. Whatever goes wrong is raised as one of our
+exceptions with the low-level error as its ``__cause__``; cancellation passes through unchanged.
+`timeout` is in seconds and bounds the one call; None waits for ever, 0 means "only what can be done
+without waiting".
+
+The sync and the async classes are one contract written twice; an async method whose docstring
+would be the same has it on the sync side.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from .._exceptions import ConnectError, ConnectTimeout
+from .._trace import AsyncTracer, Tracer
+
+if TYPE_CHECKING:
+    import ssl
+
+SocketOption: TypeAlias = (
+    tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
+)
+"""The arguments of `socket.setsockopt`."""
+
+Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
+"""Host and port to IP addresses, best first. In async code it may be ``async def``."""
+
+AsyncResolver: TypeAlias = Callable[[str, int], Sequence[str] | Awaitable[Sequence[str]]]
+
+
+class TimerHandle(Protocol):
+    def cancel(self) -> object: ...
+
+
+class NetworkStream:
+    """A connected, reliable, ordered stream of bytes. One reader and one writer at a time."""
+
+    # Required
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return 1 to `max_bytes` bytes, as soon as there are any; ``b""`` at the end.
+
+        Raises `ReadTimeout`, `ReadError`; `LocalProtocolError` if someone else is reading.
+        """
+        raise NotImplementedError
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write all of `buffer`. `timeout` bounds each wait for the peer to accept something.
+
+        Raises `WriteTimeout`, `WriteError`; `LocalProtocolError` if someone else is writing.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close. Never raises, never waits for the peer, may be called again."""
+        raise NotImplementedError
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> NetworkStream:
+        """Do a TLS handshake over this stream and return the stream inside; use only that one.
+
+        `timeout` bounds the whole handshake. Raises `ConnectError` with the verification reason,
+        `ConnectTimeout`; this stream is closed then.
+        """
+        raise NotImplementedError
+
+    def get_extra_info(self, info: str) -> Any:
+        """``"ssl_object"``, ``"client_addr"``, ``"server_addr"``, ``"socket"``,
+        ``"is_readable"`` (true if a read would not wait); None for what is not known."""
+        return None
+
+    # Optional
+
+    def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
+        """Write `buffer`, but stop as soon as a read would not wait; return how much was written.
+
+        This is how an answer is noticed that comes while a long body is being sent. What was
+        counted has been handed to the network; what was not, has not. The default writes all.
+        """
+        self.write(buffer, timeout)
+        return len(buffer)
+
+    def read_nowait(self, max_bytes: int) -> bytes | None:
+        """Return what has arrived without waiting, ``b""`` at the end, None if nothing has."""
+        return None
+
+    def is_readable(self) -> bool:
+        """Whether a read would not wait: data, end of stream or an error has arrived."""
+        return bool(self.get_extra_info("is_readable"))
+
+    def abort(self) -> bool:
+        """Close at once, from any thread, in a finaliser or while another thread is reading or
+        writing (it fails with `ReadError` or `WriteError`). False if the stream cannot; `close`
+        is called then."""
+        return False
+
+    def forget(self) -> None:
+        """Let go of the stream in a forked child or after its event loop has ended: nothing may
+        be written, shut down or asked of the loop. The default does nothing."""
+
+    def watch(self, callback: Callable[[], None] | None) -> bool:
+        """Call `callback` once, as soon as anything arrives on the idle stream or the peer closes
+        it; None stops watching. False if the stream cannot, as in sync code."""
+        return False
+
+
+class NetworkBackend:
+    """Makes streams. Instances hold configuration only and may be shared between pools."""
+
+    # Required
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+    ) -> NetworkStream:
+        """Connect to `host`, a name or an IP address without brackets.
+
+        `timeout` bounds name resolution and all attempts together; `socket_options` and
+        `local_address` take effect before connecting. Raises `ConnectError`, `ConnectTimeout`.
+        """
+        raise NotImplementedError
+
+    def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+    ) -> NetworkStream:
+        """Connect to the unix domain socket at `path`. Raises as `connect_tcp`."""
+        raise NotImplementedError
+
+    def sleep(self, seconds: float) -> None:
+        """Pause; between connection attempts."""
+        raise NotImplementedError
+
+    # Optional
+
+    def open_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+        resolver: Resolver | None = None,
+        trace: Tracer | None = None,
+    ) -> NetworkStream:
+        """`connect_tcp`, with a `resolver` of the caller's and the events ``connection.resolve``
+        and ``connection.connect_attempt``. The default tries the resolver's addresses in turn."""
+        if resolver is None:
+            return self.connect_tcp(host, port, timeout, local_address, socket_options)
+        deadline = None if timeout is None else self.now() + timeout
+        addresses = resolver(host, port)
+        error: ConnectError = ConnectError(f"the resolver knows no address of {host!r}")
+        for address in addresses:
+            if deadline is not None:
+                timeout = deadline - self.now()
+                if timeout <= 0.0:
+                    raise ConnectTimeout(f"connecting to {host!r} timed out") from error
+            try:
+                return self.connect_tcp(address, port, timeout, local_address, socket_options)
+            except ConnectError as exc:
+                error = exc
+        raise error
+
+    def now(self) -> float:
+        """A monotonic clock in seconds, the one that timeouts are measured with."""
+        return time.monotonic()
+
+    def context(self) -> object:
+        """What streams are bound to: the running event loop. Connections made in another context
+        are forgotten. Sync streams are bound to nothing: None."""
+        return None
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> TimerHandle | None:
+        """Arrange for `callback` to be called once; None if the backend cannot, as in sync code.
+        It is what closes idle connections in time without any traffic."""
+        return None
+
+
+class AsyncNetworkStream:
+    """The async twin of `NetworkStream`. Cancelling a read loses no data; cancelling a write may
+    leave part of the buffer written, so that the stream can only be closed."""
+
+    # Required
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        raise NotImplementedError
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        raise NotImplementedError
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> AsyncNetworkStream:
+        raise NotImplementedError
+
+    def get_extra_info(self, info: str) -> Any:
+        return None
+
+    # Optional
+
+    async def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
+        await self.write(buffer, timeout)
+        return len(buffer)
+
+    def read_nowait(self, max_bytes: int) -> bytes | None:
+        return None
+
+    def is_readable(self) -> bool:
+        return bool(self.get_extra_info("is_readable"))
+
+    def abort(self) -> bool:
+        """As in sync; `aclose` is awaited, shielded, where this returns False. The peer sees the
+        end of the stream before this returns, so that another connection may be opened at once."""
+        return False
+
+    def forget(self) -> None:
+        """As in sync."""
+
+    def watch(self, callback: Callable[[], None] | None) -> bool:
+        return False
+
+
+class AsyncNetworkBackend:
+    """The async twin of `NetworkBackend`."""
+
+    # Required
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+    ) -> AsyncNetworkStream:
+        raise NotImplementedError
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+    ) -> AsyncNetworkStream:
+        raise NotImplementedError
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    # Optional
+
+    async def open_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+        resolver: AsyncResolver | None = None,
+        trace: AsyncTracer | None = None,
+    ) -> AsyncNetworkStream:
+        if resolver is None:
+            return await self.connect_tcp(host, port, timeout, local_address, socket_options)
+        deadline = None if timeout is None else self.now() + timeout
+        answer = resolver(host, port)
+        addresses: Sequence[str] = await answer if inspect.isawaitable(answer) else answer
+        error: ConnectError = ConnectError(f"the resolver knows no address of {host!r}")
+        for address in addresses:
+            if deadline is not None:
+                timeout = deadline - self.now()
+                if timeout <= 0.0:
+                    raise ConnectTimeout(f"connecting to {host!r} timed out") from error
+            try:
+                return await self.connect_tcp(address, port, timeout, local_address, socket_options)
+            except ConnectError as exc:
+                error = exc
+        raise error
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def context(self) -> object:
+        return None
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> TimerHandle | None:
+        return None

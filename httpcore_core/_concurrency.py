@@ -1,0 +1,268 @@
+"""The pairs in which sync, asyncio and trio differ, outside the network backends.
+
+`Event`/`AsyncEvent`   one waiter, one wake-up, from any thread
+`spawn`/`spawn_async`  work that may outlive the request which started it; in sync it runs in place
+`shielded`/`shielded_async`   awaits something to its end, whatever is cancelled meanwhile
+`notify`/`notify_async`       calls a function that the caller handed in
+
+The async half serves asyncio and trio; which of them runs is asked (sniffio) where an object is
+made, and objects are made only when something has to wait. Neither library is imported unless it
+is already running.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import sniffio
+
+if TYPE_CHECKING:
+    import asyncio
+
+    import trio
+
+Lock = threading.Lock
+"""Guards plain state in both flavours. Held for pure code only, never across an `await`."""
+
+
+class Event:
+    """Set once, by anyone; waited for by one thread. A bare lock, because a finaliser may set it in
+    the middle of the wait, where a `threading.Event` holds a lock of its own."""
+
+    __slots__ = ("_is_set", "_lock")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        if not self._is_set:
+            self._is_set = True
+            self._lock.release()
+
+    set_soon = set
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until set; false if `timeout` seconds pass first."""
+        if self._is_set:
+            return True
+        if timeout is None:
+            return self._lock.acquire()
+        return self._lock.acquire(timeout=min(max(timeout, 0.0), threading.TIMEOUT_MAX))
+
+
+class Task:
+    """What `spawn` started: in sync code, something that is over already."""
+
+    __slots__ = ()
+
+    def cancel(self) -> None:
+        """Nothing is left to cancel."""
+
+    def wait(self) -> None:
+        """Nothing is left to wait for."""
+
+    def is_over(self) -> bool:
+        return True
+
+
+def spawn(work: Callable[..., None], *args: Any) -> Task:
+    work(*args)
+    return Task()
+
+
+def shielded(work: Callable[..., None], *args: Any) -> None:
+    work(*args)
+
+
+def _in_trio() -> bool:
+    try:
+        return sniffio.current_async_library() == "trio"
+    except sniffio.AsyncLibraryNotFoundError:
+        return False  # a callback of asyncio's loop: no task is running there
+
+
+class AsyncEvent:
+    """Set once, by anyone in any thread; waited for by one task."""
+
+    __slots__ = ("_asyncio", "_thread", "_trio", "_trio_token", "is_set")
+
+    _asyncio: asyncio.Future[None] | None
+    _trio: trio.Event | None
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._thread = threading.get_ident()
+        self._asyncio = self._trio = None
+        if _in_trio():
+            import trio
+
+            self._trio = trio.Event()
+            self._trio_token = trio.lowlevel.current_trio_token()
+        else:
+            import asyncio
+
+            self._asyncio = asyncio.get_running_loop().create_future()
+
+    def set(self) -> None:
+        if threading.get_ident() != self._thread:
+            self.set_soon()
+            return
+        self.is_set = True
+        try:
+            if self._trio is not None:
+                self._trio.set()
+            elif self._asyncio is not None:
+                self._resolve()
+        except RuntimeError:
+            pass  # the loop has ended, and whoever waited in it with it (trio's error is one too)
+
+    def set_soon(self) -> None:
+        """Set from a finaliser, which may run in the middle of the event loop's own code."""
+        self.is_set = True
+        try:
+            if self._trio is not None:
+                self._trio_token.run_sync_soon(self._trio.set)
+            elif self._asyncio is not None:
+                self._asyncio.get_loop().call_soon_threadsafe(self._resolve)
+        except RuntimeError:
+            pass  # as above
+
+    def _resolve(self) -> None:
+        if self._asyncio is not None and not self._asyncio.done():
+            self._asyncio.set_result(None)
+
+    async def wait(self, timeout: float | None) -> bool:
+        """Wait until set; false if `timeout` seconds pass first."""
+        if self.is_set:
+            return True
+        if timeout is not None and timeout <= 0.0:
+            return False
+        if self._trio is not None:
+            import trio
+
+            with trio.move_on_after(timeout if timeout is not None else float("inf")):
+                await self._trio.wait()
+            return self.is_set
+        assert self._asyncio is not None
+        future = self._asyncio
+        timer = None
+        if timeout is not None and timeout != float("inf"):
+            timer = future.get_loop().call_later(timeout, self._resolve)
+        try:
+            await future
+        finally:
+            if timer is not None:
+                timer.cancel()
+        return self.is_set
+
+
+class AsyncTask:
+    """Work in the background, in the order of `cancel` and `wait`; both may be called often."""
+
+    __slots__ = ("_cancel", "_done")
+
+    def __init__(self, cancel: Callable[[], object], done: AsyncEvent) -> None:
+        self._cancel = cancel
+        self._done = done
+
+    def cancel(self) -> None:
+        self._cancel()
+
+    async def wait(self) -> None:
+        """Wait until the work has ended, also where the caller is being cancelled."""
+        if not self._done.is_set:
+            await shielded_async(self._done.wait, None)
+
+    def is_over(self) -> bool:
+        return self._done.is_set
+
+
+# asyncio keeps only weak references to its tasks; these are ours until they end.
+_asyncio_tasks: set[asyncio.Task[Any]] = set()
+
+
+def spawn_async(work: Callable[..., Awaitable[None]], *args: Any) -> AsyncTask:
+    """Run ``work(*args)`` in the background. It must keep its errors to itself; cancellation
+    (ours, or that of a loop which ends) reaches it as in any task."""
+    done = AsyncEvent()
+    if _in_trio():
+        import trio
+
+        scope = trio.CancelScope()
+
+        async def run_in_trio() -> None:
+            try:
+                with scope:
+                    await work(*args)
+            finally:
+                done.set()
+
+        trio.lowlevel.spawn_system_task(run_in_trio, context=contextvars.copy_context())
+        return AsyncTask(scope.cancel, done)
+
+    import asyncio
+
+    async def run_in_asyncio() -> None:
+        await work(*args)
+
+    task = asyncio.get_running_loop().create_task(run_in_asyncio())
+    _asyncio_tasks.add(task)
+
+    def ended(task: asyncio.Task[None]) -> None:
+        _asyncio_tasks.discard(task)
+        done.set()
+
+    task.add_done_callback(ended)
+    return AsyncTask(task.cancel, done)
+
+
+async def shielded_async(work: Callable[..., Awaitable[Any]], *args: Any) -> None:
+    """Await ``work(*args)`` to its end; a cancellation that arrives meanwhile comes after it."""
+    if _in_trio():
+        import trio
+
+        with trio.CancelScope(shield=True):
+            await work(*args)
+        return
+
+    import asyncio
+
+    async def run() -> None:
+        await work(*args)
+
+    task = asyncio.get_running_loop().create_task(run())
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # retrieved: the cancellation is what the caller learns of
+        raise cancelled
+    task.result()
+
+
+def notify(callback: Callable[..., object], *args: Any) -> None:
+    """Call a function that the caller of a request handed in."""
+    callback(*args)
+
+
+async def notify_async(callback: Callable[..., object], *args: Any) -> None:
+    """The same in async code, where it may be plain or ``async def``."""
+    result = callback(*args)
+    if inspect.isawaitable(result):
+        await result
+
+
+def is_running(context: Any) -> bool:
+    """Whether the event loop that a backend's `context()` named is still running."""
+    running = getattr(context, "is_running", None)  # asyncio's loops; a trio token has no such
+    return bool(running is not None and running())

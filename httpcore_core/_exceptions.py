@@ -1,0 +1,135 @@
+"""The exceptions: one root, so that one `except` catches whatever the transport can raise.
+
+Rules of this file: values only, no imports from the package. An error knows *what* happened
+(its class and message), *where* (`origin`), *when* (`phase`) and, for timeouts, *how long*
+(`limit`). Whoever raises it fills in what it knows; the driver that passes it on adds the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "ConnectError",
+    "ConnectTimeout",
+    "HTTPError",
+    "LocalProtocolError",
+    "NetworkError",
+    "PoolClosed",
+    "PoolTimeout",
+    "ProtocolError",
+    "ReadError",
+    "ReadTimeout",
+    "RemoteProtocolError",
+    "TimeoutException",
+    "TransportError",
+    "UnsupportedProtocol",
+    "WriteError",
+    "WriteTimeout",
+]
+
+
+class HTTPError(Exception):
+    """What layers on top derive their own errors from, so that one `except` catches theirs and
+    ours. This package raises only `TransportError`s, and leaves `request` to those layers."""
+
+    request: Any = None
+
+
+class TransportError(HTTPError):
+    """The root of everything this package raises.
+
+    `origin` is text such as ``"https://example.com:443"``; `phase` is one of ``"request"``,
+    ``"pool"``, ``"connect"``, ``"tls"``, ``"send"``, ``"receive headers"`` and ``"receive body"``;
+    `limit` is in seconds. The low-level cause, where there is one, is in ``__cause__``.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        origin: str | None = None,
+        phase: str | None = None,
+        limit: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.origin = origin
+        self.phase = phase
+        self.limit = limit
+
+    def __str__(self) -> str:
+        text = self.message or type(self).__name__
+        if self.limit is not None:
+            text = f"{text} (limit {self.limit:g} s)"
+        return ": ".join(part for part in (self.origin, self.phase, text) if part)
+
+    def located(self, origin: str | None, phase: str | None) -> TransportError:
+        """Fill in origin and phase where the raiser did not know them; returns the error itself."""
+        if self.origin is None:
+            self.origin = origin
+        if self.phase is None:
+            self.phase = phase
+        return self
+
+
+class TimeoutException(TransportError):
+    """A time limit passed: one of the phases', or `total`, the deadline over all of them."""
+
+
+class PoolTimeout(TimeoutException):
+    """No connection became free in time. The text says how many are active, idle and queued."""
+
+
+class ConnectTimeout(TimeoutException):
+    """Resolving, connecting and the TLS handshake together took longer than `connect`."""
+
+
+class ReadTimeout(TimeoutException):
+    """The peer sent nothing for the length of `read`."""
+
+
+class WriteTimeout(TimeoutException):
+    """The peer accepted nothing for the length of `write`."""
+
+
+class NetworkError(TransportError):
+    """The network, or the peer's end of it, failed."""
+
+
+class ConnectError(NetworkError):
+    """No usable connection could be made: name, address, port, or TLS handshake."""
+
+
+class ReadError(NetworkError):
+    """The connection broke while reading."""
+
+
+class WriteError(NetworkError):
+    """The connection broke while writing.
+
+    `bytes_written` counts what had been handed to the network before, where that is known: a
+    request of which nothing left may be sent again elsewhere.
+    """
+
+    bytes_written: int | None = None
+
+
+class ProtocolError(TransportError):
+    """HTTP was not spoken as it is written down."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We were asked for something illegal. Nothing of it was sent."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the protocol, or left in the middle of it."""
+
+
+class UnsupportedProtocol(TransportError):
+    """The URL's scheme is not one that this transport speaks."""
+
+
+class PoolClosed(TransportError):
+    """The pool was closed, before or during the request."""
