@@ -7,12 +7,9 @@ Rules of this file: values only, no imports from the package. An error knows *wh
 
 from __future__ import annotations
 
-from typing import Any
-
 __all__ = [
     "ConnectError",
     "ConnectTimeout",
-    "HTTPError",
     "LocalProtocolError",
     "NetworkError",
     "PoolClosed",
@@ -29,14 +26,7 @@ __all__ = [
 ]
 
 
-class HTTPError(Exception):
-    """What layers on top derive their own errors from, so that one `except` catches theirs and
-    ours. This package raises only `TransportError`s, and leaves `request` to those layers."""
-
-    request: Any = None
-
-
-class TransportError(HTTPError):
+class TransportError(Exception):
     """The root of everything this package raises.
 
     `origin` is text such as ``"https://example.com:443"``; `phase` is one of ``"request"``,

@@ -118,10 +118,10 @@ class AsyncTracer:
 
 
 def get_tracer(extensions: dict[str, Any]) -> Tracer | None:
-    callback = extensions.get("trace")
+    callback = extensions.get("trace") if extensions else None
     return None if callback is None and not _is_logged() else Tracer(callback)
 
 
 def get_async_tracer(extensions: dict[str, Any]) -> AsyncTracer | None:
-    callback = extensions.get("trace")
+    callback = extensions.get("trace") if extensions else None
     return None if callback is None and not _is_logged() else AsyncTracer(callback)

@@ -94,6 +94,12 @@ class NetworkStream:
         """Return what has arrived without waiting, ``b""`` at the end, None if nothing has."""
         return None
 
+    def write_nowait(self, buffer: bytes) -> int:
+        """Write what the network takes without waiting; return how much. Never raises: 0 is the
+        answer of a stream that is closed, broken, being written to, or that cannot (the default).
+        TLS says goodbye with it (close_notify) from a `close` that may not wait."""
+        return 0
+
     def is_readable(self) -> bool:
         """Whether a read would not wait: data, end of stream or an error has arrived."""
         return bool(self.get_extra_info("is_readable"))
@@ -226,6 +232,9 @@ class AsyncNetworkStream:
 
     def read_nowait(self, max_bytes: int) -> bytes | None:
         return None
+
+    def write_nowait(self, buffer: bytes) -> int:
+        return 0
 
     def is_readable(self) -> bool:
         return bool(self.get_extra_info("is_readable"))

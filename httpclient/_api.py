@@ -1,0 +1,89 @@
+"""Requests without a client of one's own: each opens and closes its connection.
+
+Rules of this file: shortcuts to `Client`, nothing else. `options` are those of
+`Client.build_request`.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ._sync.client import Client
+
+if TYPE_CHECKING:
+    import ssl
+
+    from ._models import Response
+    from ._urls import URL
+
+
+def request(
+    method: str, url: URL | str, *, verify: ssl.SSLContext | bool = True, **options: Any
+) -> Response:
+    """Send one request and read the whole response."""
+    with Client(verify=verify) as client:
+        return client.request(method, url, **options)
+
+
+def stream(
+    method: str, url: URL | str, *, verify: ssl.SSLContext | bool = True, **options: Any
+) -> StreamOnce:
+    """Send one request; a context manager within which the response can be streamed."""
+    return StreamOnce(method, url, verify, options)
+
+
+class StreamOnce:
+    """A client and one streamed response, closed together."""
+
+    def __init__(
+        self, method: str, url: URL | str, verify: ssl.SSLContext | bool, options: dict[str, Any]
+    ) -> None:
+        self._client = Client(verify=verify)
+        self._context = self._client.stream(method, url, **options)
+
+    def __enter__(self) -> Response:
+        try:
+            return self._context.__enter__()
+        except BaseException:
+            self._client.close()
+            raise
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        try:
+            self._context.__exit__(exc_type, exc_value, traceback)
+        finally:
+            self._client.close()
+
+
+def get(url: URL | str, **options: Any) -> Response:
+    return request("GET", url, **options)
+
+
+def options(url: URL | str, **options: Any) -> Response:
+    return request("OPTIONS", url, **options)
+
+
+def head(url: URL | str, **options: Any) -> Response:
+    return request("HEAD", url, **options)
+
+
+def post(url: URL | str, **options: Any) -> Response:
+    return request("POST", url, **options)
+
+
+def put(url: URL | str, **options: Any) -> Response:
+    return request("PUT", url, **options)
+
+
+def patch(url: URL | str, **options: Any) -> Response:
+    return request("PATCH", url, **options)
+
+
+def delete(url: URL | str, **options: Any) -> Response:
+    return request("DELETE", url, **options)

@@ -1,0 +1,57 @@
+"""The client's own errors.
+
+Rules of this file: values only. Whatever goes wrong while a request is made is one of the core's
+`TransportError`s (here also called `RequestError`, as in HTTPX); it passes through the client,
+which attaches the request. All errors pickle and copy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from httpcore_core import LocalProtocolError, TransportError
+
+if TYPE_CHECKING:
+    from ._models import Request, Response
+
+
+def attach(error: TransportError, request: Request | None) -> None:
+    """Make `request` an attribute of an error of the core, which declares none."""
+    vars(error)["request"] = request
+
+
+class InvalidURL(LocalProtocolError, ValueError):
+    """The text is not a URL, or is one that programs disagree about. The message never quotes the
+    whole of it, because a part may be a password."""
+
+
+class HTTPStatusError(Exception):
+    """The response was not a success; raised by `Response.raise_for_status` only."""
+
+    def __init__(self, message: str, request: Request, response: Response) -> None:
+        super().__init__(message, request, response)
+        self.request = request
+        self.response = response
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class StreamError(RuntimeError):
+    """A body was used in a way that its state does not allow."""
+
+
+class StreamConsumed(StreamError):
+    """The body has been streamed already, and it was not kept."""
+
+
+class StreamClosed(StreamError):
+    """The body was closed, or has been lost in a copy, before it was read."""
+
+
+class ResponseNotRead(StreamError):
+    """The content was asked for, but the body has not been read."""
+
+
+class RequestNotRead(StreamError):
+    """The content was asked for, but the body is a stream."""

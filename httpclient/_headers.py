@@ -1,0 +1,145 @@
+"""Header fields: a case-insensitive mapping which may hold a name several times.
+
+Rules of this file: a value and nothing else. Order and case are kept as given, because they are
+what goes on the wire. Names are ASCII; text values become UTF-8. Whether a field is legal HTTP is
+decided by the core before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import TypeAlias
+
+from httpcore_core import LocalProtocolError
+
+Text: TypeAlias = str | bytes
+HeaderTypes: TypeAlias = (
+    "Headers | Mapping[str, str] | Mapping[bytes, bytes] | Iterable[tuple[Text, Text]]"
+)
+
+_SECRET = frozenset((b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"))
+
+
+def _encode(text: Text, encoding: str) -> bytes:
+    if isinstance(text, bytes):
+        return text
+    if not isinstance(text, str):
+        raise TypeError(f"header names and values are str or bytes, not {type(text).__name__}")
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError as exc:
+        problem = f"part of a header cannot be written as {encoding}"
+        raise LocalProtocolError(problem, phase="request") from exc
+
+
+def _key(name: Text) -> bytes:
+    return _encode(name, "ascii").lower()
+
+
+def _decode(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("iso-8859-1")  # any byte is a character there (RFC 9110, 5.5)
+
+
+class Headers(MutableMapping[str, str]):
+    """Made from a mapping or from pairs of `str` or `bytes`.
+
+    ``headers[name]`` is all values of the name joined with a comma, as RFC 9110, section 5.3 has
+    it; `get_list` returns them one by one, which only ``Set-Cookie`` needs. Setting a name
+    replaces all of its fields, in the place of the first.
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, headers: HeaderTypes | None = None) -> None:
+        self._fields: list[tuple[bytes, bytes]]
+        if headers is None:
+            self._fields = []
+        elif isinstance(headers, Headers):
+            self._fields = list(headers._fields)
+        else:
+            pairs = headers.items() if isinstance(headers, Mapping) else headers
+            self._fields = [(_encode(k, "ascii"), _encode(v, "utf-8")) for k, v in pairs]
+
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """A list of the fields as they are on the wire."""
+        return list(self._fields)
+
+    def get_list(self, name: Text) -> list[str]:
+        """The values of `name`, in their order."""
+        key = _key(name)
+        return [_decode(value) for field, value in self._fields if field.lower() == key]
+
+    def multi_items(self) -> list[tuple[str, str]]:
+        """Lower-cased names with their values, one pair for each field."""
+        return [(_decode(name.lower()), _decode(value)) for name, value in self._fields]
+
+    def merged(self, headers: HeaderTypes | None) -> Headers:
+        """A copy in which the fields of `headers` replace those of the same name."""
+        other = Headers(headers)
+        replaced = {name.lower() for name, _ in other._fields}
+        result = Headers()
+        result._fields = [field for field in self._fields if field[0].lower() not in replaced]
+        result._fields += other._fields
+        return result
+
+    def copy(self) -> Headers:
+        return Headers(self)
+
+    __copy__ = copy
+
+    def __getitem__(self, name: Text) -> str:
+        values = self.get_list(name)
+        if not values:
+            raise KeyError(name)
+        return ", ".join(values)
+
+    def __setitem__(self, name: Text, value: Text) -> None:
+        new = (_encode(name, "ascii"), _encode(value, "utf-8"))
+        key = _key(name)
+        places = [i for i, (field, _) in enumerate(self._fields) if field.lower() == key]
+        for place in reversed(places[1:]):
+            del self._fields[place]
+        if places:
+            self._fields[places[0]] = new
+        else:
+            self._fields.append(new)
+
+    def __delitem__(self, name: Text) -> None:
+        key = _key(name)
+        kept = [field for field in self._fields if field[0].lower() != key]
+        if len(kept) == len(self._fields):
+            raise KeyError(name)
+        self._fields = kept
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, (str, bytes)) or (isinstance(name, str) and not name.isascii()):
+            return False
+        key = _key(name)
+        return any(field.lower() == key for field, _ in self._fields)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict(self.multi_items()))
+
+    def __len__(self) -> int:
+        return len({name.lower() for name, _ in self._fields})
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (Headers, Mapping, list)):
+            return NotImplemented
+        try:
+            return sorted(self.multi_items()) == sorted(Headers(other).multi_items())
+        except (LocalProtocolError, TypeError, ValueError):
+            return False
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        shown = [
+            (_decode(name), "[secure]" if name.lower() in _SECRET else _decode(value))
+            for name, value in self._fields
+        ]
+        return f"Headers({shown!r})"

@@ -1,0 +1,147 @@
+"""The client: sends what `BaseClient` puts together through a transport.
+
+Rules of this file: decisions about requests belong into the shared modules; here bytes and
+responses are passed on, errors learn which request they belong to, and whatever was opened is
+closed on every way out.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import httpcore_core
+from httpcore_core import LocalProtocolError, PoolClosed, TransportError, UnsupportedProtocol
+
+from .._client import BaseClient
+from .._config import DEFAULT_TIMEOUT, TimeoutTypes
+from .._exceptions import attach
+from .._models import Request, Response
+from ..transports.http import HTTPTransport
+
+if TYPE_CHECKING:
+    import ssl
+
+    from .._headers import HeaderTypes
+    from .._urls import URL
+    from ..transports.base import BaseTransport
+
+
+class Client(BaseClient):
+    """Makes requests; keeps connections, headers and limits from one to the next.
+
+    `verify` is True for the usual certificate authorities, or an `ssl.SSLContext`. A `transport`
+    passed in replaces the network; it is used but not closed, it stays the caller's.
+    """
+
+    def __init__(
+        self,
+        *,
+        headers: HeaderTypes | None = None,
+        timeout: TimeoutTypes = DEFAULT_TIMEOUT,
+        base_url: URL | str = "",
+        verify: ssl.SSLContext | bool = True,
+        transport: BaseTransport | None = None,
+    ) -> None:
+        super().__init__(headers=headers, timeout=timeout, base_url=base_url)
+        self._owns_transport = transport is None
+        self._transport = HTTPTransport(verify=verify) if transport is None else transport
+
+    def request(self, method: str, url: URL | str, **options: Any) -> Response:
+        """Send a request and read the whole response. `options` are those of `build_request`:
+        content, json, headers, timeout, extensions."""
+        return self.send(self.build_request(method, url, **options))
+
+    def stream(self, method: str, url: URL | str, **options: Any) -> StreamContext:
+        """The same as a context manager, within which the body can be streamed."""
+        return StreamContext(self, self.build_request(method, url, **options))
+
+    def send(self, request: Request, *, stream: bool = False) -> Response:
+        """Send a request. With `stream` the caller reads the body and closes the response."""
+        try:
+            response = self._send(request)
+        except TransportError as exc:
+            attach(exc, request)
+            raise
+        if not stream:
+            response.read()
+        return response
+
+    def _send(self, request: Request) -> Response:
+        if self._closed:
+            raise PoolClosed("the client has been closed", phase="request")
+        if not request.url.scheme:
+            problem = "the URL has no scheme, such as http:// or https://"
+            raise UnsupportedProtocol(problem, phase="request")
+        if not isinstance(request.stream, httpcore_core.SyncByteStream):
+            problem = f"{type(request.stream).__name__} is not a body for {type(self).__name__}"
+            raise LocalProtocolError(problem, phase="request")
+        status, headers, stream, extensions = self._transport.handle_request(
+            request.method.encode("ascii"),
+            request.url.raw,
+            request.headers.raw,
+            request.stream,
+            dict(request.extensions),
+        )
+        return Response(
+            status, headers=headers, stream=stream, request=request, extensions=extensions
+        )
+
+    def get(self, url: URL | str, **options: Any) -> Response:
+        return self.request("GET", url, **options)
+
+    def options(self, url: URL | str, **options: Any) -> Response:
+        return self.request("OPTIONS", url, **options)
+
+    def head(self, url: URL | str, **options: Any) -> Response:
+        return self.request("HEAD", url, **options)
+
+    def post(self, url: URL | str, **options: Any) -> Response:
+        return self.request("POST", url, **options)
+
+    def put(self, url: URL | str, **options: Any) -> Response:
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: URL | str, **options: Any) -> Response:
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: URL | str, **options: Any) -> Response:
+        return self.request("DELETE", url, **options)
+
+    def close(self) -> None:
+        """Close the connections; requests raise `PoolClosed` from now on."""
+        self._closed = True
+        if self._owns_transport:
+            self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.close()
+
+
+class StreamContext:
+    """Sends on entry and closes the response on exit. A class, because an async generator that
+    is cancelled or dropped needs the event loop once more."""
+
+    def __init__(self, client: Client, request: Request) -> None:
+        self._client = client
+        self._request = request
+
+    def __enter__(self) -> Response:
+        self._response = self._client.send(self._request, stream=True)
+        return self._response
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self._response.close()

@@ -1,0 +1,147 @@
+"""httpcore_core: a low-level HTTP transport core.
+
+Values and exceptions are imported at once; everything else when it is first asked for, so that
+sync code does not pay for asyncio, nor plain HTTP for TLS.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._exceptions import (
+    ConnectError,
+    ConnectTimeout,
+    LocalProtocolError,
+    NetworkError,
+    PoolClosed,
+    PoolTimeout,
+    ProtocolError,
+    ReadError,
+    ReadTimeout,
+    RemoteProtocolError,
+    TimeoutException,
+    TransportError,
+    UnsupportedProtocol,
+    WriteError,
+    WriteTimeout,
+)
+from ._models import (
+    AsyncByteStream,
+    ByteStream,
+    Origin,
+    Request,
+    Response,
+    SyncByteStream,
+)
+
+if TYPE_CHECKING:
+    from ._api import request, stream
+    from ._async.connection import AsyncHTTPConnection
+    from ._async.http11 import AsyncHTTP11Connection
+    from ._async.pool import AsyncConnectionPool
+    from ._async.transport import AsyncTransport
+    from ._backends.asyncio import AsyncIOBackend
+    from ._backends.auto import AutoBackend
+    from ._backends.base import (
+        AsyncNetworkBackend,
+        AsyncNetworkStream,
+        NetworkBackend,
+        NetworkStream,
+    )
+    from ._backends.mock import AsyncMockBackend, AsyncMockStream, MockBackend, MockStream
+    from ._backends.sync import SyncBackend
+    from ._backends.trio import TrioBackend
+    from ._sync.connection import HTTPConnection
+    from ._sync.http11 import HTTP11Connection
+    from ._sync.pool import ConnectionPool
+    from ._sync.transport import Transport
+    from ._tls import default_ssl_context
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncByteStream",
+    "AsyncConnectionPool",
+    "AsyncHTTP11Connection",
+    "AsyncHTTPConnection",
+    "AsyncIOBackend",
+    "AsyncMockBackend",
+    "AsyncMockStream",
+    "AsyncNetworkBackend",
+    "AsyncNetworkStream",
+    "AsyncTransport",
+    "AutoBackend",
+    "ByteStream",
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionPool",
+    "HTTP11Connection",
+    "HTTPConnection",
+    "LocalProtocolError",
+    "MockBackend",
+    "MockStream",
+    "NetworkBackend",
+    "NetworkError",
+    "NetworkStream",
+    "Origin",
+    "PoolClosed",
+    "PoolTimeout",
+    "ProtocolError",
+    "ReadError",
+    "ReadTimeout",
+    "RemoteProtocolError",
+    "Request",
+    "Response",
+    "SyncBackend",
+    "SyncByteStream",
+    "TimeoutException",
+    "Transport",
+    "TransportError",
+    "TrioBackend",
+    "UnsupportedProtocol",
+    "WriteError",
+    "WriteTimeout",
+    "default_ssl_context",
+    "request",
+    "stream",
+]
+
+_HOMES = {
+    "AsyncConnectionPool": "._async.pool",
+    "AsyncHTTP11Connection": "._async.http11",
+    "AsyncHTTPConnection": "._async.connection",
+    "AsyncIOBackend": "._backends.asyncio",
+    "AsyncMockBackend": "._backends.mock",
+    "AsyncMockStream": "._backends.mock",
+    "AsyncNetworkBackend": "._backends.base",
+    "AsyncNetworkStream": "._backends.base",
+    "AsyncTransport": "._async.transport",
+    "AutoBackend": "._backends.auto",
+    "ConnectionPool": "._sync.pool",
+    "HTTP11Connection": "._sync.http11",
+    "HTTPConnection": "._sync.connection",
+    "MockBackend": "._backends.mock",
+    "MockStream": "._backends.mock",
+    "NetworkBackend": "._backends.base",
+    "NetworkStream": "._backends.base",
+    "SyncBackend": "._backends.sync",
+    "Transport": "._sync.transport",
+    "TrioBackend": "._backends.trio",
+    "default_ssl_context": "._tls",
+    "request": "._api",
+    "stream": "._api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,150 @@
+"""One request on its way: what was asked, what was decided, and how far it has got.
+
+An `Exchange` is made once per request, before any socket is touched: making it checks the request
+(RFC 9110, 9112) and the `timeout` extension. The drivers hand it down in place of a dozen
+arguments and note on it what they have done; whether a failure may be retried is decided from
+these notes. Times are passed in: this file has no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .._exceptions import (
+    ConnectTimeout,
+    LocalProtocolError,
+    PoolTimeout,
+    ReadTimeout,
+    TimeoutException,
+    TransportError,
+    WriteTimeout,
+)
+from .._models import Origin, Request
+from .._options import DEFAULT_EXPECT_CONTINUE, NO_TIMEOUTS, parse_timeouts
+from .request import RequestPlan, plan_request
+
+CLOCK_SLACK = 0.01
+"""Seconds by which a timer may fire early: uvloop's clock, for one, counts in milliseconds."""
+
+
+_TIMEOUTS: dict[str, type[TimeoutException]] = {
+    "pool": PoolTimeout,
+    "connect": ConnectTimeout,
+    "tls": ConnectTimeout,
+    "send": WriteTimeout,
+    "receive headers": ReadTimeout,
+    "receive body": ReadTimeout,
+}
+
+
+class Exchange:
+    """A request with its plan, its limits and its progress. `trace` is a tracer or None."""
+
+    __slots__ = (
+        "body_started",
+        "deadline",
+        "expect_continue",
+        "informational",
+        "origin",
+        "phase",
+        "plan",
+        "queued",
+        "request",
+        "retried",
+        "sni_hostname",
+        "timeouts",
+        "trace",
+        "wrote",
+    )
+
+    def __init__(self, request: Request, trace: Any) -> None:
+        extensions = request.extensions
+        self.request = request
+        self.trace = trace
+        self.plan: RequestPlan = plan_request(request)
+        self.origin: Origin = self.plan.origin
+        self.phase = "request"
+        self.deadline: float | None = None  # set by `start_clock`
+        self.wrote = False  # any byte of the request handed to the network
+        self.body_started = False  # the body's iterator has been asked for something
+        self.retried = False
+        self.queued = 0.0  # seconds spent waiting in line for a connection
+        if extensions:
+            self.timeouts = parse_timeouts(extensions.get("timeout"))
+            self.sni_hostname = _sni_hostname(extensions.get("sni_hostname"))
+            self.informational = extensions.get("informational")
+            self.expect_continue = _seconds(extensions.get("expect_continue"))
+            _check_callable("informational", self.informational)
+            _check_callable("trace", extensions.get("trace"))
+        else:
+            self.expect_continue = DEFAULT_EXPECT_CONTINUE
+            self.timeouts = NO_TIMEOUTS
+            self.sni_hostname = self.informational = None
+
+    def start_clock(self, clock: Callable[[], float]) -> None:
+        """Fix the deadline, where there is a `total`. From here on the time counts."""
+        if self.timeouts.total is not None:
+            self.deadline = clock() + self.timeouts.total
+
+    @property
+    def key(self) -> object:
+        """What a connection must match to be used: the origin, and the name TLS verifies."""
+        return self.origin if self.sni_hostname is None else (self.origin, self.sni_hostname)
+
+    def budget(self, limit: float | None, now: float) -> float | None:
+        """The time for the next step: the phase's own limit, or what `total` leaves of it.
+
+        Raises the phase's `TimeoutException` once the deadline has passed: a step that need not
+        wait would not notice.
+        """
+        if self.deadline is None:
+            return limit
+        left = self.deadline - now
+        if left <= 0.0:
+            raise _TIMEOUTS[self.phase]("the total deadline passed")
+        return left if limit is None else min(limit, left)
+
+    def expires_within(self, seconds: float, now: float) -> bool:
+        """Whether the total deadline, if there is one, passes before so many seconds have."""
+        return self.deadline is not None and now + seconds >= self.deadline
+
+    def explain(self, exc: TransportError, limit: float | None, now: float) -> None:
+        """Complete an error on its way out: origin, phase, and the limit that was meant."""
+        exc.located(str(self.origin), self.phase)
+        if isinstance(exc, TimeoutException):
+            if self.deadline is not None and now >= self.deadline - CLOCK_SLACK:
+                exc.message = "the total deadline passed"
+                exc.limit = self.timeouts.total
+            elif limit is not None:
+                exc.limit = limit
+
+    def rewind(self) -> None:
+        """Back to the start, for a retry on another connection."""
+        self.retried = True
+        self.wrote = self.body_started = False
+        self.phase = "request"
+
+
+def _seconds(value: Any) -> float:
+    if value is None:
+        return DEFAULT_EXPECT_CONTINUE
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        text = f"the 'expect_continue' extension must be a number of seconds, not {value!r}"
+        raise LocalProtocolError(text, phase="request")
+    return float(value)
+
+
+def _check_callable(name: str, value: Any) -> None:
+    if value is not None and not callable(value):
+        raise LocalProtocolError(f"the {name!r} extension must be callable", phase="request")
+
+
+def _sni_hostname(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    if value is None or (isinstance(value, str) and value and value.isascii()):
+        return value
+    raise LocalProtocolError(
+        f"the 'sni_hostname' extension must be a host name, not {value!r}", phase="request"
+    )

@@ -1,0 +1,314 @@
+"""The pool policy: who gets which connection, what is opened, what is closed, who waits.
+
+Rules of this file: decisions only. No I/O, no clock (times come as arguments), no locks (callers
+serialise the calls), no wake-ups (it says whom to wake). Every operation takes constant time,
+however many connections are open or idle and however many requests wait.
+
+Theory of operation
+-------------------
+A request is a `Waiter`, the place of a connection is a `Slot`. A slot is born CONNECTING, for one
+waiter, who dials; it becomes ACTIVE when the dial succeeds, IDLE between requests, CLOSING when
+its connection is to be closed, and CLOSED when the driver reports that the socket is gone. Only
+then is its room given to somebody else: a server never sees more sockets than the limits allow.
+
+After each call the driver takes two lists: `take_closing`, connections (or dials) to end and then
+report with `closed`; and `take_wake`, waiters who now have a slot or an error. A waiter woken with
+a CONNECTING slot must dial it. The driver sets `slot.dialing` when it has begun to; if the request
+is then cancelled, the next waiter of that origin adopts the dial and waits for it. Whoever adopts
+a dial that fails is given one of his own.
+
+Within an origin it is first come, first served; before the others go the few who need a *fresh*
+connection, because a stale one has cost them their turn. A freed connection goes to the next
+waiter of its origin at once, without passing through the idle set. So a connection is idle only
+while no request of its origin, or only such as cannot use it, waits.
+
+Between origins the scarce thing is the pool's limit. Those who wait for it stand in a ring
+(`pool_fairness.py`). For each connection they could open, one idle connection, the least recently
+used of all, is closed, unless enough are closing already; and where none is idle, a freed one is
+closed if nobody of its own origin waits for it, or when its origin has had more than its share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+
+from .._exceptions import ConnectError, PoolClosed
+from .pool_fairness import MAX_OVERTAKES
+from .pool_slots import (
+    ACTIVE,
+    CLOSED,
+    CLOSING,
+    CONNECTING,
+    IDLE,
+    OriginState,
+    Slot,
+    State,
+    Waiter,
+    first,
+)
+from .pool_state import MAX_REMEMBERED_ORIGINS, PoolState
+from .pool_stats import OriginStats, PoolStats
+
+__all__ = [
+    "ACTIVE",
+    "CLOSED",
+    "CLOSING",
+    "CONNECTING",
+    "IDLE",
+    "MAX_OVERTAKES",
+    "MAX_REMEMBERED_ORIGINS",
+    "OriginStats",
+    "PoolPolicy",
+    "PoolStats",
+    "Slot",
+    "State",
+    "Waiter",
+]
+
+
+class PoolPolicy(PoolState):
+    """The decisions. Limits and reading are those of `PoolState`."""
+
+    _closed_error: Callable[[], BaseException] | None = None
+
+    # What requests do
+
+    def acquire(self, waiter: Waiter, now: float) -> None:
+        """Give `waiter` an ACTIVE slot, or a CONNECTING one to dial, or put it in the queue.
+
+        Raises PoolClosed.
+        """
+        if self._closed_error is not None:
+            raise PoolClosed("the pool is closed")
+        origin = self._origins.get(waiter.key)
+        if origin is None:
+            origin = self._origins[waiter.key] = OriginState(waiter.key)
+        elif not waiter.fresh:
+            while origin.idle:
+                slot, _ = origin.idle.popitem()
+                if slot.expires_at <= now:
+                    self._leave(slot, "expired")
+                elif now - slot.created_at >= self._max_age:
+                    self._leave(slot, "aged")
+                else:
+                    self._idle.remove(slot)
+                    self._hand_out(slot, waiter)
+                    return
+        if self._total.live < self._limit and origin.live < self._origin_limit:
+            self._open(origin, waiter)
+            return
+        (origin.fresh if waiter.fresh else origin.queue)[waiter] = None
+        self._queued(origin, 1)
+        self._make_room(origin)
+
+    def cancel(self, waiter: Waiter, now: float) -> None:
+        """`waiter` gives up: in the queue, during its dial, or with a connection it has sent
+        nothing on. (One that has been used is given to `release` or `discard`.)"""
+        slot, waiter.slot = waiter.slot, None
+        if slot is None:
+            origin = self._origins.get(waiter.key)
+            if origin is not None and origin.remove(waiter):
+                self._queued(origin, -1)
+                self._retire(origin)
+        elif slot.waiter is waiter:
+            slot.waiter = None
+            if slot.state == CONNECTING:
+                self._pass_on_dial(slot)
+            elif slot.state == ACTIVE:
+                slot.requests -= 1
+                self._take_back(slot, now, self._idle.remaining(slot, now))
+
+    def release(
+        self,
+        slot: Slot,
+        now: float,
+        *,
+        reusable: bool,
+        reason: str = "",
+        keepalive_timeout: float | None = None,
+    ) -> None:
+        """The response is done. `keepalive_timeout` is the server's hint; it only shortens."""
+        if slot.state != ACTIVE:
+            return
+        slot.waiter = None
+        if reusable:
+            self._take_back(slot, now, self._idle.lifetime(keepalive_timeout))
+        else:
+            self._leave(slot, reason or "not reusable")
+
+    # What happens to connections
+
+    def connected(self, slot: Slot, now: float) -> None:
+        """The dial succeeded. If the slot was given up meanwhile it stays CLOSING (or CLOSED, after
+        `reset`), and whoever calls must close the connection."""
+        if slot.opened or slot.state == CLOSED:
+            return
+        slot.opened = True
+        slot.created_at = now
+        slot.expires_at = now + self._expiry
+        self._total.slot_opened(slot.state == CLOSING)
+        slot.origin.slot_opened(slot.state == CLOSING)
+        if slot.state == CLOSING:
+            return
+        slot.state = ACTIVE
+        slot.adopted = False
+        if self._max_age < inf:
+            self._aging[slot] = None
+        if slot.waiter is None:
+            self._take_back(slot, now, self._expiry)
+        else:
+            slot.requests = 1
+            self.wake.append(slot.waiter)
+
+    def dial_failed(self, slot: Slot, error: BaseException) -> None:
+        """The dial failed and left no socket behind."""
+        if slot.state == CLOSED:
+            return
+        waiter = slot.waiter
+        self._gone(slot, "error")
+        if waiter is not None:
+            if slot.adopted and self._closed_error is None:
+                self._open(slot.origin, waiter)
+            else:
+                waiter.slot = None
+                waiter.error = error
+            self.wake.append(waiter)
+        self._grant(slot.origin)
+
+    def discard(self, slot: Slot, reason: str, error: BaseException | None = None) -> None:
+        """Close a connection in whatever state it is. A request that waits for its dial gets
+        `error`, or one of ours."""
+        waiter = slot.waiter
+        if slot.state == CONNECTING and waiter is not None:
+            if error is None and self._closed_error is not None:
+                error = self._closed_error()
+            waiter.slot = None
+            waiter.error = error or ConnectError(f"the connection was given up: {reason}")
+            self.wake.append(waiter)
+        self._leave(slot, reason)
+
+    def closed(self, slot: Slot, now: float) -> None:
+        """The socket is gone: its room goes to the next waiter."""
+        if slot.state != CLOSED:
+            self._gone(slot, "error")
+            self._grant(slot.origin)
+
+    def expire(self, now: float) -> None:
+        """Close the idle connections whose time is up."""
+        for slots in self._idle.by_expiry():
+            while slots and (slot := first(slots)).expires_at <= now:
+                self._leave(slot, "expired")
+        while self._aging and now - (slot := first(self._aging)).created_at >= self._max_age:
+            del self._aging[slot]  # if it is in use, `release` will see its age
+            if slot.state == IDLE:
+                self._leave(slot, "aged")
+
+    # The whole pool
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed_error is not None
+
+    def close(self, error_factory: Callable[[], BaseException]) -> None:
+        """Fail those who wait, close what is idle, and from now on whatever is released. Dials and
+        requests in progress go on; to end them too, `discard` each of `slots()`."""
+        self._closed_error = error_factory
+        for origin in list(self._origins.values()):
+            if origin.queued:
+                while (waiter := origin.next_waiter()) is not None:
+                    waiter.error = error_factory()
+                    self.wake.append(waiter)
+                self._queued(origin, -origin.queued)
+                self._retire(origin)
+        while self._idle.order:
+            self._leave(first(self._idle.order), "pool closed")
+
+    # Decisions
+
+    def _take_back(self, slot: Slot, now: float, lifetime: float) -> None:
+        """An open connection is free: to the next waiter, to the idle set, or to be closed."""
+        idle = self._idle
+        if self._closed_error is not None:
+            self._leave(slot, "pool closed")
+        elif now - slot.created_at >= self._max_age:
+            self._leave(slot, "aged")
+        elif lifetime < 0.0:  # so says the server, or the time it lay unused
+            self._leave(slot, "expired")
+        elif self._total.queued and self._passed_on(slot, now, lifetime):
+            return
+        elif lifetime <= 0.0:
+            self._leave(slot, "expired")
+        elif self._idle_limit < 1:
+            self._leave(slot, "keep-alive limit")
+        else:
+            if len(idle.order) >= self._idle_limit:
+                self._leave(first(idle.order), "keep-alive limit")
+            idle.add(slot, now, lifetime)
+
+    def _passed_on(self, slot: Slot, now: float, lifetime: float) -> bool:
+        """Somebody waits: does he get this connection, or have it closed for its room?"""
+        origin = slot.origin
+        if self._wanted_elsewhere(origin):
+            self._leave(slot, "evicted")
+            return True
+        if not origin.queue:
+            return False
+        waiter, _ = origin.queue.popitem(last=False)
+        slot.expires_at = now + lifetime
+        self._hand_out(slot, waiter)
+        self._ring.served(origin, handed_over=True)
+        self._queued(origin, -1)
+        self.wake.append(waiter)
+        return True
+
+    def _pass_on_dial(self, slot: Slot) -> None:
+        """The request that a dial was made for has gone."""
+        origin = slot.origin
+        heir = None
+        if self._ring.demand <= self._total.leaving or not self._ring.overtaken(origin):
+            heir = origin.next_waiter()
+        if heir is None:
+            self._leave(slot, "cancelled")
+            return
+        slot.waiter = heir
+        slot.adopted = slot.dialing
+        heir.slot = slot
+        self._ring.served(origin, handed_over=True)
+        self._queued(origin, -1)
+        if not slot.dialing:
+            self.wake.append(heir)  # to dial it himself
+
+    def _wanted_elsewhere(self, origin: OriginState) -> bool:
+        """Is a freed connection to be closed, for the sake of those who cannot use it?"""
+        if origin.fresh:
+            leaving = self._total.leaving if origin in self._ring else origin.leaving
+            if leaving < len(origin.fresh):
+                return True
+        if self._ring.demand <= self._total.leaving:
+            return False
+        return not origin.queue or self._ring.overtaken(origin)
+
+    def _make_room(self, origin: OriginState) -> None:
+        """Close idle connections for those who wait; not more than they need."""
+        self._make_own_room(origin)
+        while self._ring.demand > self._total.leaving and self._idle.order:
+            self._leave(first(self._idle.order), "evicted")
+
+    def _make_own_room(self, origin: OriginState) -> None:
+        """At its own limit, only an origin's own connections can make room for it."""
+        while origin.idle and not origin.demand and origin.leaving < len(origin.fresh):
+            self._leave(first(origin.idle), "evicted")
+
+    def _grant(self, origin: OriginState) -> None:
+        """Room has appeared, perhaps, and `origin` has lost a connection: serve the ring."""
+        while self._ring and self._total.live < self._limit:
+            front = self._ring.front()
+            waiter = front.next_waiter()
+            assert waiter is not None
+            self._open(front, waiter)
+            self._ring.served(front, handed_over=False)
+            self._queued(front, -1)
+            self.wake.append(waiter)
+            self._make_own_room(front)
+        self._make_room(origin)

@@ -1,0 +1,180 @@
+"""What the pool policy moves about: slots, waiters, the state kept per origin, the idle set.
+
+Rules of this file: data and its orderings, no decisions about who gets what. Every operation is
+O(1): the orderings are `OrderedDict`s, which can be entered at the end and left from anywhere.
+(A plain dict keeps order too, but finding its first entry after many removals is a scan.)
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from math import inf
+from typing import Any, Final, Literal, TypeAlias
+
+from .pool_stats import Tally
+
+State: TypeAlias = Literal["CONNECTING", "ACTIVE", "IDLE", "CLOSING", "CLOSED"]
+CONNECTING: Final = "CONNECTING"
+ACTIVE: Final = "ACTIVE"
+IDLE: Final = "IDLE"
+CLOSING: Final = "CLOSING"  # still counts against the limits: its socket may be open
+CLOSED: Final = "CLOSED"  # gone
+
+MAX_HINT = 3600
+"""Seconds. What a server promises beyond an hour is taken as an hour."""
+
+
+OVER: Final = -1.0
+"""The lifetime of a connection that is not to be used again, be it at once."""
+
+
+class Waiter:
+    """One request's claim to a connection. Exactly one of these is true at any time: it is queued
+    (`slot` and `error` are None), it has a `slot`, it has an `error`, or it was cancelled."""
+
+    __slots__ = ("error", "event", "fresh", "key", "slot")
+
+    def __init__(self, key: Hashable, *, fresh: bool = False) -> None:
+        self.key = key
+        self.fresh = fresh  # a connection that was used before will not do
+        self.slot: Slot | None = None
+        self.error: BaseException | None = None
+        self.event: Any = None  # the driver's
+
+
+class Slot:
+    """One connection's place in the pool, from before the dial until the socket is gone."""
+
+    __slots__ = (
+        "adopted",
+        "connection",
+        "created_at",
+        "dialing",
+        "expires_at",
+        "idle_since",
+        "key",
+        "lifetime",
+        "opened",
+        "origin",
+        "reason",
+        "requests",
+        "reused",
+        "state",
+        "waiter",
+    )
+
+    def __init__(self, origin: OriginState, waiter: Waiter) -> None:
+        self.key = origin.key
+        self.origin = origin
+        self.state: State = CONNECTING
+        self.connection: Any = None  # the driver's
+        self.dialing = False  # the driver's: set when the dial has started
+        self.waiter: Waiter | None = waiter  # who dials it, waits for it, or uses it
+        self.adopted = False  # the waiter waits for a dial that somebody else began
+        self.opened = False  # the dial has succeeded
+        self.created_at = 0.0  # when it did
+        self.idle_since = 0.0
+        self.expires_at = inf  # if idle: when it is to be closed
+        self.lifetime = inf  # the duration by which the idle set orders it
+        self.requests = 0
+        self.reused = False  # the present user is not its first, or it has been idle before
+        self.reason = ""  # why it is CLOSING
+
+
+class OriginState(Tally):
+    """Everything of one key: its numbers, its idle connections, its two queues."""
+
+    __slots__ = ("demand", "fresh", "idle", "key", "queue", "served")
+
+    def __init__(self, key: Hashable) -> None:
+        super().__init__()
+        self.key = key
+        self.idle: OrderedDict[Slot, None] = OrderedDict()  # least recently used first
+        self.queue: OrderedDict[Waiter, None] = OrderedDict()
+        self.fresh: OrderedDict[Waiter, None] = OrderedDict()  # waiters that need a new connection
+        self.demand = 0  # connections its waiters would open if only the pool had room
+        self.served = 0  # the policy's hand-over count when it was last served
+
+    def remove(self, waiter: Waiter) -> bool:
+        """Take a waiter out of its queue; false if it was not queued."""
+        queue = self.fresh if waiter.fresh else self.queue
+        if waiter not in queue:
+            return False
+        del queue[waiter]
+        return True
+
+    def forget(self) -> None:
+        super().forget()
+        self.idle.clear()
+        self.queue.clear()
+        self.fresh.clear()
+        self.demand = self.served = 0
+
+    def next_waiter(self) -> Waiter | None:
+        """Take the waiter whose turn it is for a new connection out of the queue. Those who need
+        a fresh one come first: they had their turn and lost it to a stale connection."""
+        queue = self.fresh or self.queue
+        return queue.popitem(last=False)[0] if queue else None
+
+
+class IdleSet:
+    """The idle connections of all origins: least recently used first, and by expiry.
+
+    As most connections may idle for the same time, the order of use is also their order of
+    expiry: nothing in `order` expires before its first entry does, except those given a shorter
+    time than `expiry`. These are, besides, in one ordering for each distinct duration. So the
+    next to expire is the first of one of them, and nothing is ever sorted or scanned.
+    """
+
+    def __init__(self, expiry: float) -> None:
+        self.expiry = expiry
+        self.order: OrderedDict[Slot, None] = OrderedDict()
+        self._shorter: dict[float, OrderedDict[Slot, None]] = {}
+
+    def lifetime(self, hint: float | None) -> float:
+        """How long a connection may idle whose server says `hint` seconds. Long hints are rounded
+        down to minutes, so that a server cannot make us keep thousands of orderings."""
+        if hint is None:
+            return self.expiry
+        if hint <= 0:
+            return OVER
+        if hint >= self.expiry:
+            return self.expiry
+        return hint if hint < 60 else min(hint - hint % 60, MAX_HINT)
+
+    def remaining(self, slot: Slot, now: float) -> float:
+        """What is left of the lifetime of a connection that was taken and not used; the server's
+        clock did not stop. In quarters of a second, again to keep the durations few."""
+        if slot.expires_at >= now + self.expiry:
+            return self.expiry
+        return (slot.expires_at - now) // 0.25 * 0.25 or OVER
+
+    def add(self, slot: Slot, now: float, lifetime: float) -> None:
+        slot.state = IDLE
+        slot.idle_since = now
+        slot.expires_at = now + lifetime
+        slot.lifetime = lifetime
+        slot.origin.idle[slot] = None
+        self.order[slot] = None
+        if lifetime != self.expiry:
+            self._shorter.setdefault(lifetime, OrderedDict())[slot] = None
+
+    def remove(self, slot: Slot) -> None:
+        slot.origin.idle.pop(slot, None)
+        del self.order[slot]
+        if slot.lifetime != self.expiry:
+            shorter = self._shorter[slot.lifetime]
+            del shorter[slot]
+            if not shorter:
+                del self._shorter[slot.lifetime]
+
+    def by_expiry(self) -> list[OrderedDict[Slot, None]]:
+        return [self.order, *self._shorter.values()]
+
+    def next_expiry(self) -> float:
+        return min((first(slots).expires_at for slots in self.by_expiry() if slots), default=inf)
+
+
+def first(slots: OrderedDict[Slot, None]) -> Slot:
+    return next(iter(slots))

@@ -1,0 +1,77 @@
+"""The retry policy: how long to wait between dials, and whether a request may be sent again.
+
+Rules of this file: pure functions; no clock, no sleeping, no I/O.
+
+Two kinds of retry exist. *Connect* retries (the option `retries`) repeat a dial that failed, before
+anything was sent, after a delay. A *stale* retry repeats a request whose reused connection turned
+out to be dead: the server had closed it while it was idle, and no test of the socket can exclude
+that. RFC 9110, section 9.2.2: a client may repeat a request automatically if its method is
+idempotent, or if it knows that the request was not applied, and should not repeat a repetition
+that failed. So it happens once, and on a fresh connection: after a server's restart every idle
+connection is as stale as the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from .._exceptions import ReadError, RemoteProtocolError, WriteError
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
+
+FIRST_CONNECT_DELAY = 0.5
+MAX_CONNECT_DELAY = 8.0
+"""Seconds. Doubling reaches it before the sixth retry; a longer pause than that helps nobody."""
+
+
+def backoff_delays(retries: int) -> Iterator[float]:
+    """The pauses, in seconds, before each of so many connect retries.
+
+    0, 0.5, 1, 2, 4, 8, 8, … The first follows at once: what it meets is mostly a listener that was
+    just being replaced, or a connection lost in a burst.
+    """
+    delay = 0.0
+    for _ in range(retries):
+        yield delay
+        delay = min(delay * 2, MAX_CONNECT_DELAY) or FIRST_CONNECT_DELAY
+
+
+class Verdict(Enum):
+    """Whether to send a request again. True only for `RETRY`; the value says why."""
+
+    RETRY = "the reused connection had been closed by the server"
+    NOT_A_DISCONNECT = "the connection was not lost"
+    FRESH_CONNECTION = "the connection was a fresh one"
+    RESPONSE_STARTED = "part of the response had arrived"
+    ALREADY_RETRIED = "the request had been sent twice"
+    BODY_CONSUMED = "the body had been started and cannot be sent again"
+    NOT_IDEMPOTENT = "the method is not idempotent, and part of the request was sent"
+
+    def __bool__(self) -> bool:
+        return self is Verdict.RETRY
+
+
+def may_retry(
+    error: BaseException, *, reused: bool, has_response_bytes: bool, exchange: Exchange
+) -> Verdict:
+    """Decide about a request that failed with `error` on a connection.
+
+    `reused`: the connection had served a request, or been idle, before. `has_response_bytes`: at
+    least one byte of this response has arrived.
+    """
+    if not isinstance(error, (ReadError, WriteError, RemoteProtocolError)):
+        return Verdict.NOT_A_DISCONNECT
+    if has_response_bytes:
+        return Verdict.RESPONSE_STARTED
+    if not reused:
+        return Verdict.FRESH_CONNECTION
+    if exchange.retried:
+        return Verdict.ALREADY_RETRIED
+    if exchange.body_started and not exchange.plan.replayable:
+        return Verdict.BODY_CONSUMED
+    if exchange.wrote and not exchange.plan.idempotent:
+        return Verdict.NOT_IDEMPOTENT
+    return Verdict.RETRY

@@ -1,0 +1,180 @@
+"""What a caller holds of a response: its body, and after an upgrade the stream itself.
+
+A body is an iterator class, not a generator: breaking out of it, dropping it or closing it from
+another task needs no help from an event loop.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .._backends.base import NetworkStream
+from .._exceptions import ConnectError
+from .._models import SyncByteStream, Extensions
+from .._protocol.exchange import Exchange
+
+if TYPE_CHECKING:
+    import ssl
+
+    from .http11 import HTTP11Connection
+
+
+class ResponseStream(SyncByteStream):
+    """The body of a response on its connection. Read it to the end, or close it."""
+
+    __slots__ = ("_connection", "_exchange", "_extensions", "_is_over")
+
+    def __init__(
+        self, connection: HTTP11Connection, exchange: Exchange, extensions: Extensions
+    ) -> None:
+        self._connection = connection
+        self._exchange = exchange
+        self._extensions = extensions
+        self._is_over = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        trace = self._exchange.trace
+        return self if trace is None else TracedBody(self, trace, self._exchange)
+
+    def __next__(self) -> bytes:
+        if self._is_over:
+            raise StopIteration
+        try:
+            chunk = self._connection.receive_body(self._exchange)
+        except BaseException:
+            self._is_over = True
+            raise
+        if chunk:
+            return chunk
+        if self._connection.trailers:
+            self._extensions["trailers"] = self._connection.trailers
+        self._is_over = True
+        if self._exchange.trace is None:
+            self.end()
+        raise StopIteration
+
+    def end(self) -> None:
+        """The whole body was read: close, except where the stream now belongs to the caller."""
+        if not self._connection.is_handed_over:
+            self.close()
+
+    def read(self) -> bytes:
+        """Read to the end, close, and return the whole body."""
+        chunks = []
+        try:
+            for chunk in self:
+                chunks.append(chunk)
+        finally:
+            self.close()
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def close(self) -> None:
+        """Give the connection back. A short rest of the body is read so that it can be kept; with
+        a long one it is closed. May be called again."""
+        self._is_over = True
+        trace = self._exchange.trace
+        if trace is None or not self._connection.serves(self._exchange):
+            self._connection.finish(self._exchange)
+        else:
+            name = "http11.response_closed"
+            trace.run(name, {}, self._connection.finish, self._exchange)
+
+    def __del__(self) -> None:
+        connection = self._connection
+        if connection.serves(self._exchange):
+            connection.drop(self._exchange)
+            warnings.warn(
+                f"a response from {connection.origin} was neither read to its end nor closed",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+
+class TracedBody:
+    """The same iteration with its ``http11.receive_response_body`` events."""
+
+    __slots__ = ("_body", "_info", "_started", "_trace")
+
+    def __init__(self, body: ResponseStream, trace: Any, exchange: Exchange) -> None:
+        self._body = body
+        self._trace = trace
+        self._info = {"request": exchange.request}
+        self._started = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        name = "http11.receive_response_body"
+        if not self._started:
+            self._started = True
+            self._trace.emit(f"{name}.started", self._info)
+        try:
+            return self._body.__next__()
+        except StopIteration:
+            self._trace.emit(f"{name}.complete", {"return_value": None})
+            self._body.end()
+            raise
+        except Exception as exc:
+            self._trace.emit(f"{name}.failed", {"exception": exc})
+            raise
+
+
+class TunnelStream(NetworkStream):
+    """The raw stream after ``101 Switching Protocols`` or a successful CONNECT: reads first give
+    what the server had sent already (RFC 9110, 7.8 and 9.3.6). Closing it closes the response."""
+
+    def __init__(
+        self, stream: NetworkStream, leftover: bytes, connection: HTTP11Connection
+    ) -> None:
+        self._stream = stream
+        self._leftover = leftover
+        self._connection = connection
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._leftover:
+            return self._take(max_bytes)
+        return self._stream.read(max_bytes, timeout)
+
+    def _take(self, max_bytes: int) -> bytes:
+        data, self._leftover = self._leftover[:max_bytes], self._leftover[max_bytes:]
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout)
+
+    def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
+        if self._leftover:
+            return 0
+        return self._stream.write_until_readable(buffer, timeout)
+
+    def read_nowait(self, max_bytes: int) -> bytes | None:
+        return self._take(max_bytes) if self._leftover else self._stream.read_nowait(max_bytes)
+
+    def is_readable(self) -> bool:
+        return bool(self._leftover) or self._stream.is_readable()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> NetworkStream:
+        """TLS inside what was opened. Bytes that the peer sent before it are not part of it."""
+        if self._leftover:
+            raise ConnectError("the peer spoke before the TLS handshake", phase="tls")
+        return self._stream.start_tls(ssl_context, server_hostname, timeout)
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable" and self._leftover:
+            return True
+        return self._stream.get_extra_info(info)
+
+    def abort(self) -> bool:
+        return self._stream.abort()
+
+    def close(self) -> None:
+        self._connection.leave()

@@ -1,0 +1,305 @@
+"""A connection to one origin: made when the first request needs it, then HTTP/1.1.
+
+Resolving, connecting and the TLS handshake share the one `connect` limit. A failed attempt is
+repeated `retries` times with a growing pause; nothing of a request has been sent by then.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from .._backends.sync import SyncBackend
+from .._backends.base import NetworkBackend, NetworkStream, Resolver, SocketOption
+from .._concurrency import Task, shielded
+from .._exceptions import ConnectError, ConnectTimeout, LocalProtocolError, TransportError
+from .._models import URL, Extensions, Headers, Origin, Response
+from .._options import (
+    DEFAULT_MAX_HEADER_BYTES,
+    DEFAULT_MAX_HEADER_COUNT,
+    ConnectionOptions,
+)
+from .._protocol.exchange import Exchange
+from .._protocol.retry import backoff_delays
+from .http11 import HTTP11Connection
+from .transport import Transport, make_exchange
+
+if TYPE_CHECKING:
+    import ssl
+
+_ids = itertools.count(1)
+
+
+class HTTPConnection(Transport):
+    """One connection to one origin. Serves one request at a time; closed, it stays closed."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        retries: int = 0,
+        local_address: str | None = None,
+        uds: str | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+        resolver: Resolver | None = None,
+        max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES,
+        max_header_count: int = DEFAULT_MAX_HEADER_COUNT,
+        network_backend: NetworkBackend | None = None,
+    ) -> None:
+        options = ConnectionOptions(
+            ssl_context,
+            retries,
+            local_address,
+            uds,
+            socket_options,
+            resolver,
+            max_header_bytes,
+            max_header_count,
+        )
+        self._init(origin, options, network_backend or SyncBackend())
+
+    def _init(
+        self, origin: Origin, options: ConnectionOptions, backend: NetworkBackend
+    ) -> None:
+        self.origin = origin
+        self.id = next(_ids)
+        self.slot: Any = None  # the pool's
+        self.dial: Task | None = None  # the pool's: what runs `connect`
+        self._options = options
+        self._backend = backend
+        self._is_connecting = False
+        self._reason_closed: str | None = None
+        self._connection: HTTP11Connection | None = None
+
+    @classmethod
+    def made_by_pool(
+        cls, origin: Origin, options: ConnectionOptions, backend: NetworkBackend
+    ) -> HTTPConnection:
+        """A connection with options that were checked before."""
+        connection = cls.__new__(cls)
+        connection._init(origin, options, backend)
+        return connection
+
+    def handle_request(
+        self, method: bytes, url: URL, headers: Headers, stream: Any, extensions: Extensions
+    ) -> Response:
+        """Send one request, connecting first where needed. Raises `TransportError`."""
+        exchange = make_exchange(method, url, headers, stream, extensions)
+        exchange.start_clock(self._backend.now)
+        if exchange.origin != self.origin:
+            raise LocalProtocolError(
+                f"this connection is to {self.origin}", origin=str(exchange.origin), phase="request"
+            )
+        if self._connection is None:
+            self.connect(exchange)
+        return self.handle(exchange)
+
+    def handle(self, exchange: Exchange) -> Response:
+        """Send a checked request over the open connection."""
+        assert self._connection is not None
+        return self._connection.handle(exchange)
+
+    # Connecting
+
+    def connect(self, exchange: Exchange) -> None:
+        """Open the connection, within the limits of the request that needs it."""
+        if self._is_connecting or self._reason_closed is not None:
+            state = self._reason_closed or "being opened by another request"
+            raise LocalProtocolError(f"the connection is {state}", origin=str(self.origin))
+        exchange.phase = "connect"
+        self._is_connecting = True
+        try:
+            stream = self._connect_with_retries(exchange)
+        except TransportError as exc:
+            self._reason_closed = "failed to connect"
+            exchange.explain(exc, exchange.timeouts.connect, self._backend.now())
+            raise
+        except BaseException:
+            self._reason_closed = "cancelled"
+            raise
+        finally:
+            self._is_connecting = False
+        self._connection = HTTP11Connection(
+            self.origin,
+            stream,
+            max_header_bytes=self._options.max_header_bytes,
+            max_header_count=self._options.max_header_count,
+            clock=self._backend.now,
+        )
+        self._connection.connection_info = self._describe(stream)
+        self._close_if_given_up(self._connection)
+
+    def _close_if_given_up(self, opened: HTTP11Connection) -> None:
+        """Somebody may have closed this connection while it was being opened."""
+        if self._reason_closed is not None:
+            opened.shut(self._reason_closed)
+
+    def _connect_with_retries(self, exchange: Exchange) -> NetworkStream:
+        for delay in backoff_delays(self._options.retries):
+            try:
+                return self._connect_once(exchange)
+            except (ConnectError, ConnectTimeout):
+                if exchange.expires_within(delay, self._backend.now()):
+                    raise
+            if exchange.trace is None:
+                self._backend.sleep(delay)
+            else:
+                info = {"seconds": delay}
+                exchange.trace.run("connection.retry", info, self._backend.sleep, delay)
+        return self._connect_once(exchange)
+
+    def _connect_once(self, exchange: Exchange) -> NetworkStream:
+        now = self._backend.now()
+        budget = exchange.budget(exchange.timeouts.connect, now)
+        if self._options.uds is not None:
+            stream = self._connect_unix(exchange, budget)
+        else:
+            stream = self._connect_tcp(exchange, budget)
+        if self.origin.scheme == b"https":
+            if budget is not None:
+                budget = max(now + budget - self._backend.now(), 0.0)
+            stream = self._start_tls(exchange, stream, budget)
+        return stream
+
+    def _connect_unix(self, exchange: Exchange, budget: float | None) -> NetworkStream:
+        options = self._options
+        assert options.uds is not None
+        if exchange.trace is None:
+            return self._backend.connect_unix_socket(
+                options.uds, budget, options.socket_options
+            )
+        return exchange.trace.run(  # type: ignore[no-any-return]  # the trace is untyped
+            "connection.connect_unix_socket",
+            {"path": options.uds, "timeout": budget, "socket_options": options.socket_options},
+            self._backend.connect_unix_socket,
+            options.uds,
+            budget,
+            options.socket_options,
+        )
+
+    def _connect_tcp(self, exchange: Exchange, budget: float | None) -> NetworkStream:
+        options = self._options
+        host = self.origin.host.decode("ascii")
+        arguments = (
+            host,
+            self.origin.port,
+            budget,
+            options.local_address,
+            options.socket_options,
+            options.resolver,
+            exchange.trace,
+        )
+        if exchange.trace is None:
+            return self._backend.open_tcp(*arguments)
+        info = {
+            "host": host,
+            "port": self.origin.port,
+            "local_address": options.local_address,
+            "timeout": budget,
+        }
+        return exchange.trace.run(  # type: ignore[no-any-return]  # the trace is untyped
+            "connection.connect_tcp", info, self._backend.open_tcp, *arguments
+        )
+
+    def _start_tls(
+        self, exchange: Exchange, stream: NetworkStream, budget: float | None
+    ) -> NetworkStream:
+        from .._tls import default_ssl_context
+
+        exchange.phase = "tls"
+        context = self._options.ssl_context
+        name = exchange.sni_hostname or self.origin.host.decode("ascii")
+        try:
+            if context is None:
+                context = default_ssl_context()
+            if exchange.trace is None:
+                return stream.start_tls(context, name, budget)
+            info = {"ssl_context": context, "server_hostname": name, "timeout": budget}
+            return exchange.trace.run(  # type: ignore[no-any-return]  # the trace is untyped
+                "connection.start_tls", info, stream.start_tls, context, name, budget
+            )
+        except BaseException:
+            if not stream.abort():
+                shielded(stream.close)
+            raise
+
+    def _describe(self, stream: NetworkStream) -> dict[str, Any]:
+        """The plain values of the `connection` extension, which outlive the stream."""
+        tls = stream.get_extra_info("ssl_object")
+        return {
+            "id": self.id,
+            "local_address": stream.get_extra_info("client_addr"),
+            "remote_address": stream.get_extra_info("server_addr"),
+            "alpn": None if tls is None else tls.selected_alpn_protocol(),
+            "tls_version": None if tls is None else tls.version(),
+        }
+
+    # Closing and reading
+
+    def close(self) -> None:
+        """Close the connection, whatever it is doing."""
+        self.shut("closed")
+
+    def shut(self, reason: str) -> None:
+        if self._reason_closed is None:
+            self._reason_closed = reason
+        if self._connection is not None:
+            self._connection.shut(reason)
+
+    def shut_at_once(self, reason: str) -> bool:
+        """`shut` without waiting; false where that cannot be done."""
+        if self._reason_closed is None:
+            self._reason_closed = reason
+        if self._connection is not None:
+            return self._connection.shut_at_once(reason)
+        return self.dial is None or self.dial.is_over()
+
+    def detach(self) -> None:
+        """The pool has no more to do with this connection."""
+        if self._connection is not None:
+            self._connection.detach()
+
+    def forget(self) -> None:
+        """Let go of the connection in another event loop or process, without touching it."""
+        self._reason_closed = "forgotten"
+        if self._connection is not None:
+            self._connection.forget()
+
+    @property
+    def open_connection(self) -> HTTP11Connection | None:
+        """The connection that speaks the protocol, once there is one."""
+        return self._connection
+
+    def is_connecting(self) -> bool:
+        return self._connection is None and self._reason_closed is None
+
+    def is_idle(self) -> bool:
+        return self._connection is not None and self._connection.is_idle()
+
+    def is_available(self) -> bool:
+        return self._connection is not None and self._connection.is_available()
+
+    def is_closed(self) -> bool:
+        if self._connection is not None:
+            return self._connection.is_closed()
+        return self._reason_closed is not None
+
+    def has_expired(self) -> bool:
+        """Whether the pool will not use the idle connection again: too old, or left by its peer."""
+        if self._connection is None or not self._connection.is_idle():
+            return False
+        expires_at = None if self.slot is None else self.slot.expires_at
+        if expires_at is not None and self._backend.now() >= expires_at:
+            return True
+        return self._connection.is_stale()
+
+    def info(self) -> str:
+        """As ``'https://example.com:443', HTTP/1.1, IDLE, Request Count: 6``."""
+        if self._connection is not None:
+            return self._connection.info()
+        return f"'{self.origin}', {'CONNECTING' if self.is_connecting() else 'CLOSED'}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} [{self.info()}]>"

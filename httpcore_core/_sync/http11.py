@@ -1,0 +1,299 @@
+"""The driver of one HTTP/1.1 connection.
+
+One exchange at a time: send the request, receive the head (both in `messages`), hand out the body.
+What any of it means is decided by the protocol object; this file keeps the exchange's life, and
+sees to it that whatever happens the stream is either ready for the next one or closed.
+
+Cancellation: an exchange that ends in any other way than complete closes the stream without
+waiting (`_abandon`), so nothing can be cancelled half-way through the clean-up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .._backends.base import NetworkStream
+from .._concurrency import shielded
+from .._exceptions import LocalProtocolError, PoolClosed, TransportError
+from .._models import URL, Extensions, Headers, Origin, Response
+from .._options import DEFAULT_MAX_HEADER_BYTES, DEFAULT_MAX_HEADER_COUNT
+from .._protocol.exchange import Exchange
+from .._protocol.http11 import END, NEED_DATA, HTTP11Protocol, ResponseHead
+from .body import ResponseStream, TunnelStream
+from .messages import HTTP11Messages
+from .transport import Transport, make_exchange
+
+DRAIN_SIZE = 64 * 1024
+DRAIN_SECONDS = 0.05
+"""How much of an unread body, and for how long, is read so that the connection can be kept. Go's
+net/http drains 256 KiB in 50 ms."""
+
+
+class HTTP11Connection(HTTP11Messages, Transport):
+    """HTTP/1.1 over an open stream (RFC 9112). Serves one request at a time."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        stream: NetworkStream,
+        *,
+        max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES,
+        max_header_count: int = DEFAULT_MAX_HEADER_COUNT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.origin = origin
+        self.request_count = 0
+        self.reason_closed: str | None = None
+        self.connection_info: dict[str, Any] = {}
+        self.on_released: Callable[[bool], Any] | None = None  # the pool's: awaited at the end
+        self.on_dropped: Callable[[], None] | None = None  # the pool's: called by a finaliser
+        self._stream = stream
+        self._clock = clock
+        self._protocol = HTTP11Protocol(
+            max_head_bytes=max_header_bytes, max_header_count=max_header_count
+        )
+        self._head = None
+        self._is_cut_short = False
+        self._exchange: Exchange | None = None  # the one in progress
+
+    # The transport API
+
+    def handle_request(
+        self, method: bytes, url: URL, headers: Headers, stream: Any, extensions: Extensions
+    ) -> Response:
+        """Send one request. Raises `LocalProtocolError` while another is in progress."""
+        exchange = make_exchange(method, url, headers, stream, extensions)
+        if exchange.origin != self.origin:
+            raise LocalProtocolError(
+                f"this connection is to {self.origin}", origin=str(exchange.origin), phase="request"
+            )
+        exchange.start_clock(self._clock)
+        return self.handle(exchange)
+
+    def handle(self, exchange: Exchange) -> Response:
+        """Send a checked request and return its response, with the body still to be read."""
+        if self._exchange is not None or self.reason_closed is not None:
+            state = self.reason_closed or "busy with another request"
+            raise LocalProtocolError(f"the connection is {state}", origin=str(self.origin))
+        self._exchange = exchange
+        self.request_count += 1
+        self._head = None
+        trace = exchange.trace
+        exchange.phase = "send"
+        try:
+            first = self._protocol.start(exchange.plan)
+            if trace is None:
+                self._send_headers(exchange, first)
+                self._send_body(exchange, first)
+                head = self._receive_head(exchange)
+            else:
+                info = {"request": exchange.request}
+                name = "http11.send_request_headers"
+                trace.run(name, info, self._send_headers, exchange, first)
+                name = "http11.send_request_body"
+                trace.run(name, info, self._send_body, exchange, first)
+                name = "http11.receive_response_headers"
+                head = trace.run(name, info, self._receive_head, exchange)
+        except BaseException as exc:
+            self._abandon(exchange, exc)
+            raise
+        return self._response(exchange, head)
+
+    def _response(self, exchange: Exchange, head: ResponseHead) -> Response:
+        protocol = self._protocol
+        stream = self._stream
+        if protocol.switched:
+            stream = TunnelStream(stream, protocol.leftover(), self)
+        extensions = {
+            "http_version": head.http_version,
+            "reason_phrase": head.reason,
+            "network_stream": stream,
+            "connection": {
+                **self.connection_info,
+                "reused": self.request_count > 1,
+                "request_number": self.request_count,
+            },
+        }
+        body = ResponseStream(self, exchange, extensions)
+        return Response(head.status, head.headers, body, extensions)
+
+    def close(self) -> None:
+        """Close the connection, whatever it is doing."""
+        self.shut("closed")
+
+    # The body
+
+    def receive_body(self, exchange: Exchange) -> bytes:
+        """The next piece of the body; ``b""`` at its end, when the exchange is over."""
+        exchange.phase = "receive body"
+        protocol = self._protocol
+        try:
+            while True:
+                event = protocol.next_event()
+                if event is END:
+                    return b""
+                if event is not NEED_DATA:
+                    assert isinstance(event, bytes)
+                    return event
+                budget = exchange.timeouts.read
+                if exchange.deadline is not None:
+                    budget = exchange.budget(budget, self._clock())
+                protocol.receive_data(self._stream.read(protocol.read_size, budget))
+        except BaseException as exc:
+            self._abandon(exchange, exc)
+            raise
+
+    # The end of an exchange
+
+    def finish(self, exchange: Exchange) -> None:
+        """The response is done with, read or not: keep the connection, or close it."""
+        if self._exchange is not exchange:
+            return
+        protocol = self._protocol
+        if protocol.switched:
+            self.shut("upgraded")
+            self._release(exchange, False)
+        elif protocol.response_complete or self._drain(exchange):
+            self._release(exchange, protocol.keep_alive and not self._is_cut_short)
+
+    def _drain(self, exchange: Exchange) -> bool:
+        """Read a short rest of an unread body (P9); false if the connection was closed instead."""
+        protocol = self._protocol
+        deadline = self._clock() + DRAIN_SECONDS
+        left = DRAIN_SIZE
+        try:
+            while protocol.may_drain(left):
+                event = protocol.next_event()
+                if event is END:
+                    return True
+                if event is NEED_DATA:
+                    budget = max(deadline - self._clock(), 0.0)
+                    size = min(protocol.read_size, left + 1)
+                    protocol.receive_data(self._stream.read(size, budget))
+                elif isinstance(event, bytes):
+                    left -= len(event)
+        except TransportError:
+            pass  # it was not wanted any more
+        except BaseException as exc:
+            self._abandon(exchange, exc)
+            raise
+        self._release(exchange, False)
+        return False
+
+    def _release(self, exchange: Exchange, reusable: bool) -> None:
+        if self._exchange is not exchange:
+            return
+        self._exchange = None
+        if not reusable:
+            trace = exchange.trace
+            if trace is None or self.reason_closed is not None:
+                self.shut("not reusable")
+            else:
+                info = {"connection": self.connection_info.get("id")}
+                trace.run("connection.close", info, self.shut, "not reusable")
+        if self.on_released is not None:
+            self.on_released(reusable)
+
+    def _abandon(self, exchange: Exchange, exc: BaseException) -> None:
+        """The exchange failed or was cancelled: close without waiting, and complete the error."""
+        pool_closed = self.reason_closed == "pool closed"
+        self.shut("error")
+        self._release(exchange, False)
+        if isinstance(exc, TransportError):
+            is_read = exchange.phase.startswith("receive")
+            limit = exchange.timeouts.read if is_read else exchange.timeouts.write
+            exchange.explain(exc, limit, self._clock())
+            if pool_closed:
+                text, origin = "the pool was closed meanwhile", str(self.origin)
+                raise PoolClosed(text, origin=origin, phase=exchange.phase) from exc
+
+    def detach(self) -> None:
+        """The pool has no more to do with this connection."""
+        self.on_released = self.on_dropped = None
+
+    def shut(self, reason: str) -> None:
+        """Close the stream, now; the first reason counts. May be called again."""
+        if not self.shut_at_once(reason):
+            shielded(self._stream.close)
+
+    def shut_at_once(self, reason: str) -> bool:
+        """`shut` without waiting; false where that cannot be done."""
+        if self.reason_closed is None:
+            self.reason_closed = reason
+        return self._stream.abort()
+
+    def forget(self) -> None:
+        """Let go of the stream in another event loop or process, without touching it."""
+        self._exchange = None
+        self.reason_closed = "forgotten"
+        self._stream.forget()
+
+    def drop(self, exchange: Exchange) -> None:
+        """Called by the finaliser of a response that nobody closed: no waiting, no locks."""
+        if self._exchange is exchange:
+            self._exchange = None
+            self.reason_closed = "dropped"
+            self._stream.abort()
+            if self.on_dropped is not None:
+                self.on_dropped()
+
+    # What the pool and its readers ask
+
+    @property
+    def network_stream(self) -> NetworkStream:
+        return self._stream
+
+    @property
+    def keep_alive_timeout(self) -> int | None:
+        """Seconds for which the server said it keeps the idle connection open."""
+        return self._protocol.keep_alive_timeout
+
+    @property
+    def trailers(self) -> Headers:
+        """The trailer fields of the latest response, once its body has ended."""
+        return self._protocol.trailers
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether the stream has left HTTP: 101, or 2xx to CONNECT."""
+        return self._protocol.switched
+
+    def serves(self, exchange: Exchange) -> bool:
+        return self._exchange is exchange
+
+    def leave(self) -> None:
+        """The caller closed the stream that was handed over."""
+        if self._exchange is not None:
+            self.finish(self._exchange)
+
+    @property
+    def has_response_bytes(self) -> bool:
+        """Whether any byte of the latest response has arrived."""
+        return self._protocol.has_response_bytes
+
+    def is_idle(self) -> bool:
+        return self._exchange is None and self.reason_closed is None
+
+    def is_available(self) -> bool:
+        return self.is_idle()
+
+    def is_closed(self) -> bool:
+        return self.reason_closed is not None
+
+    def begin_use(self) -> bool:
+        """Called before a request is sent; false if the stream shows that it cannot be used."""
+        self._stream.watch(None)
+        return self.request_count == 0 or not self._stream.is_readable()
+
+    def is_stale(self) -> bool:
+        """Whether the idle stream has something to read: its end, or what nobody asked for."""
+        return self._stream.is_readable()
+
+    def info(self) -> str:
+        state = "CLOSED" if self.is_closed() else "IDLE" if self.is_idle() else "ACTIVE"
+        return f"'{self.origin}', HTTP/1.1, {state}, Request Count: {self.request_count}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} [{self.info()}]>"

@@ -1,0 +1,175 @@
+"""Sending a request and receiving the head of its response, over HTTP/1.1.
+
+The head of the request and a small body leave in one write. A longer body is written while a read
+would still have to wait: as soon as the server says something, it is read, and if that is the final
+head, the rest of the body is not sent. So an early answer is neither lost nor late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .._backends.base import NetworkStream
+from .._concurrency import notify
+from .._exceptions import ReadTimeout, TransportError, WriteError
+from .._protocol.exchange import CLOCK_SLACK, Exchange
+from .._protocol.http11 import NEED_DATA, HTTP11Protocol, Informational, ResponseHead
+
+JOINED_BODY_SIZE = 64 * 1024
+"""A body up to this size leaves with the head in one write; copying it costs less than a call."""
+
+SLICE_SIZE = 1024 * 1024
+SLICE_SIZE_WITH_DEADLINE = 64 * 1024
+"""A long body is written in slices, so that the deadline is looked at in between."""
+
+
+class HTTP11Messages:
+    """The part of a connection that moves messages; its state is the connection's."""
+
+    _stream: NetworkStream
+    _clock: Callable[[], float]
+    _protocol: HTTP11Protocol
+    _head: ResponseHead | None  # the response's, once it has arrived
+    _is_cut_short: bool  # part of a request was not sent, so that no other can follow
+
+    # Sending
+
+    def _send_headers(self, exchange: Exchange, first: bytes) -> None:
+        if self._is_joined(exchange):
+            return  # the head leaves with the body, in one write
+        self._write(exchange, first)
+
+    def _is_joined(self, exchange: Exchange) -> bool:
+        body = exchange.plan.body
+        return (
+            body is not None
+            and len(body) <= JOINED_BODY_SIZE
+            and not self._protocol.awaiting_continue
+        )
+
+    def _send_body(self, exchange: Exchange, first: bytes) -> None:
+        protocol = self._protocol
+        plan = exchange.plan
+        if self._is_joined(exchange):
+            if plan.body:
+                first = b"".join((first, protocol.send_data(plan.body), protocol.end_of_body()))
+            self._write(exchange, first)
+            return
+        if protocol.awaiting_continue and not self._may_continue(exchange):
+            return
+        if plan.body is not None:
+            finished = self._upload(exchange, protocol.send_data(plan.body))
+        else:
+            finished = self._upload_stream(exchange)
+        if finished:
+            last = protocol.end_of_body(exchange.plan.trailers or [])
+            if last:
+                self._upload(exchange, last)
+
+    def _upload_stream(self, exchange: Exchange) -> bool:
+        """Send what the caller's iterator yields; false if an answer came first."""
+        exchange.body_started = True
+        iterator = exchange.request.stream.__iter__()
+        try:
+            for chunk in iterator:
+                data = self._protocol.send_data(chunk)
+                if data and not self._upload(exchange, data):
+                    return False
+            return True
+        finally:
+            close = getattr(iterator, "close", None)  # a generator, which may be left half-way
+            if close is not None:
+                close()
+
+    def _upload(self, exchange: Exchange, data: bytes) -> bool:
+        """Write part of the body while watching for an answer; false if one came first."""
+        exchange.body_started = True
+        size = SLICE_SIZE if exchange.deadline is None else SLICE_SIZE_WITH_DEADLINE
+        view = data if len(data) <= size else memoryview(data)
+        sent = 0
+        while sent < len(data):
+            part: Any = view[sent : sent + size] if sent or len(data) > size else data
+            budget = exchange.budget(exchange.timeouts.write, self._clock())
+            exchange.wrote = True
+            try:
+                count = self._stream.write_until_readable(part, budget)
+            except WriteError:
+                # The peer has gone, but may have said why: an answer that came before the reset.
+                self._is_cut_short = True
+                if not self._was_answered(exchange):
+                    raise
+                return False
+            sent += count
+            if count < len(part) and self._read_early(exchange):
+                self._is_cut_short = True
+                return False
+        return True
+
+    def _write(self, exchange: Exchange, data: bytes) -> None:
+        budget = exchange.timeouts.write
+        if exchange.deadline is not None:
+            budget = exchange.budget(budget, self._clock())
+        try:
+            self._stream.write(data, budget)
+        except WriteError as exc:
+            self._is_cut_short = True
+            exchange.wrote = exc.bytes_written != 0
+            if not self._was_answered(exchange):
+                raise
+        else:
+            exchange.wrote = True
+
+    def _may_continue(self, exchange: Exchange) -> bool:
+        """Wait for 100 Continue; false if a final answer came instead (RFC 9110, 10.1.1)."""
+        protocol = self._protocol
+        deadline = self._clock() + exchange.expect_continue
+        while protocol.awaiting_continue:
+            budget = exchange.budget(max(deadline - self._clock(), 0.0), self._clock())
+            try:
+                if self._read_early(exchange, budget):
+                    return False
+            except ReadTimeout:
+                if exchange.expires_within(CLOCK_SLACK, self._clock()):
+                    raise
+                protocol.give_up_waiting()
+        return True
+
+    # Receiving
+
+    def _read_early(self, exchange: Exchange, budget: float | None = 0.0) -> bool:
+        """Read once while sending; true if the final head has arrived."""
+        self._protocol.receive_data(self._stream.read(self._protocol.read_size, budget))
+        return self._next_head(exchange)
+
+    def _was_answered(self, exchange: Exchange) -> bool:
+        """After a failed write: whether a final head is there to be read, without waiting."""
+        try:
+            while not self._read_early(exchange):
+                pass
+        except TransportError:
+            return False
+        return True
+
+    def _next_head(self, exchange: Exchange) -> bool:
+        """Take what has arrived up to the final head; true if that is there."""
+        while True:
+            event = self._protocol.next_event()
+            if event is NEED_DATA:
+                return False
+            if isinstance(event, ResponseHead):
+                self._head = event
+                return True
+            if isinstance(event, Informational) and exchange.informational is not None:
+                notify(exchange.informational, event.status, event.headers)
+
+    def _receive_head(self, exchange: Exchange) -> ResponseHead:
+        exchange.phase = "receive headers"
+        while self._head is None:
+            budget = exchange.timeouts.read
+            if exchange.deadline is not None:
+                budget = exchange.budget(budget, self._clock())
+            data = self._stream.read(self._protocol.read_size, budget)
+            self._protocol.receive_data(data)
+            self._next_head(exchange)
+        return self._head

@@ -1,0 +1,362 @@
+"""The connection pool's driver.
+
+Who gets which connection is decided by `PoolPolicy`, a plain object. This file asks it under the
+lock, and outside the lock does what it answered: dialling and waiting are here, closing and waking
+in `upkeep`.
+
+How a connection changes hands. A request brings a `Waiter`; the policy gives the waiter a `Slot`,
+at once or later. A slot that is CONNECTING must be dialled by the waiter that got it; in async code
+the dial runs in a task of its own, so that it survives the request that started it if another one
+waits for the same origin. A slot that is ACTIVE has a connection ready for use. When the response
+is over, the connection calls `_released`, and the policy passes the slot on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import weakref
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .._backends.sync import SyncBackend
+from .._backends.base import NetworkBackend, Resolver, SocketOption
+from .._concurrency import Event, Lock, is_running, spawn
+from .._exceptions import LocalProtocolError, PoolClosed, PoolTimeout, TransportError
+from .._models import URL, Extensions, Headers, Response
+from .._options import (
+    DEFAULT_MAX_HEADER_BYTES,
+    DEFAULT_MAX_HEADER_COUNT,
+    ConnectionOptions,
+    PoolLimits,
+)
+from .._protocol.exchange import Exchange
+from .._protocol.pool import ACTIVE, CONNECTING, IDLE, PoolPolicy, PoolStats, Slot, Waiter
+from .._protocol.retry import may_retry
+from .connection import HTTPConnection
+from .http11 import HTTP11Connection
+from .transport import make_exchange
+from .upkeep import PoolUpkeep
+
+if TYPE_CHECKING:
+    import ssl
+
+
+class ConnectionPool(PoolUpkeep):
+    """Keeps connections and lends them to requests.
+
+    All limits are counts or seconds, None is no limit. `retries` repeats failed connection
+    attempts, never a request. `uds` is the path of a unix domain socket to connect to in place of
+    the URL's host; `resolver` maps a host and port to IP addresses; `socket_options` and
+    `local_address` take effect before connecting.
+    """
+
+    def __init__(
+        self,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        max_connections: int | None = 100,
+        max_connections_per_origin: int | None = None,
+        max_keepalive_connections: int | None = 20,
+        keepalive_expiry: float | None = 5.0,
+        max_connection_age: float | None = None,
+        retries: int = 0,
+        local_address: str | None = None,
+        uds: str | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+        resolver: Resolver | None = None,
+        max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES,
+        max_header_count: int = DEFAULT_MAX_HEADER_COUNT,
+        network_backend: NetworkBackend | None = None,
+    ) -> None:
+        super().__init__()
+        self._options = ConnectionOptions(
+            ssl_context,
+            retries,
+            local_address,
+            uds,
+            socket_options,
+            resolver,
+            max_header_bytes,
+            max_header_count,
+        )
+        self._limits = PoolLimits(
+            max_connections,
+            max_connections_per_origin,
+            max_keepalive_connections,
+            keepalive_expiry,
+            max_connection_age,
+        )
+        self._backend = network_backend or SyncBackend()
+        self._policy = PoolPolicy(**dataclasses.asdict(self._limits))
+        self._context: object = None
+        self._drained: Event | None = None
+        _pools.add(self)
+
+    # Requests
+
+    def handle_request(
+        self, method: bytes, url: URL, headers: Headers, stream: Any, extensions: Extensions
+    ) -> Response:
+        """Send one request over a connection of the pool. Raises `TransportError`."""
+        exchange = make_exchange(method, url, headers, stream, extensions)
+        exchange.start_clock(self._backend.now)
+        context = self._backend.context()
+        if context is not self._context:
+            self._enter(context)
+        while True:
+            connection = self._acquire_traced(exchange)
+            is_reused = connection.request_count > 0
+            try:
+                return connection.handle(exchange)
+            except TransportError as exc:
+                has_bytes = connection.has_response_bytes
+                if not may_retry(
+                    exc, reused=is_reused, has_response_bytes=has_bytes, exchange=exchange
+                ):
+                    raise
+            exchange.rewind()
+
+    def _acquire_traced(self, exchange: Exchange) -> HTTP11Connection:
+        exchange.phase = "pool"
+        trace = exchange.trace
+        if trace is None:
+            return _opened(self._acquire(exchange))
+        info = {"origin": exchange.origin, "timeout": exchange.timeouts.pool}
+        trace.emit("pool.acquire.started", info)
+        try:
+            slot = self._acquire(exchange)
+        except Exception as exc:
+            trace.emit("pool.acquire.failed", {"exception": exc})
+            raise
+        connection = _opened(slot)
+        value = {
+            "queued": exchange.queued,
+            "reused": connection.request_count > 0,
+            "connection_id": slot.connection.id,
+        }
+        try:
+            trace.emit("pool.acquire.complete", {"return_value": value})
+        except BaseException:
+            self._released(slot, True)
+            raise
+        return connection
+
+    def _acquire(self, exchange: Exchange) -> Slot:
+        """A slot with a connection that is ready for the request."""
+        while True:
+            waiter = Waiter(exchange.key, fresh=exchange.retried)
+            try:
+                with self._lock:
+                    now = self._backend.now()
+                    if self._timer is None:
+                        self._policy.expire(now)
+                    self._policy.acquire(waiter, now)
+                    if waiter.slot is None:
+                        waiter.event = Event()
+                slot = self._wait_for_slot(waiter, exchange)
+                if _opened(slot).begin_use():
+                    return slot
+            except BaseException as exc:
+                with self._lock:
+                    self._policy.cancel(waiter, self._backend.now())
+                self._settle()
+                if isinstance(exc, TransportError):
+                    exc.located(str(exchange.origin), exchange.phase)
+                raise
+            with self._lock:  # the server has closed it, or says something nobody asked for
+                self._policy.discard(slot, "stale")
+
+    def _wait_for_slot(self, waiter: Waiter, exchange: Exchange) -> Slot:
+        started = self._backend.now()
+        if self._policy.closing or self._policy.wake or self._dropped:
+            self._settle()
+        while waiter.error is None:
+            slot = waiter.slot
+            if slot is None:
+                self._queue(waiter, exchange, started)
+            elif slot.state == ACTIVE:
+                return slot
+            elif slot.state == CONNECTING:
+                self._dial(slot, waiter, exchange)
+            else:
+                raise PoolClosed("the pool was closed meanwhile")
+        raise waiter.error
+
+    def _queue(self, waiter: Waiter, exchange: Exchange, started: float) -> None:
+        """Wait in line for a slot, for as long as `pool` allows."""
+        limit = exchange.timeouts.pool
+        now = self._backend.now()
+        left = None if limit is None else max(started + limit - now, 0.0)
+        is_set = waiter.event.wait(exchange.budget(left, now))
+        now = self._backend.now()
+        exchange.queued = now - started
+        if is_set or waiter.error is not None:
+            return
+        with self._lock:
+            if waiter.slot is not None and not waiter.slot.adopted:
+                return  # it came at the last instant
+            text = self._policy.describe(waiter.key)
+        exc = PoolTimeout(text)
+        exchange.phase = "pool"
+        exchange.explain(exc, limit, now)
+        if exchange.deadline is not None and now >= exchange.deadline:
+            exc.message = f"the total deadline passed while {text}"
+        raise exc
+
+    # Dialling
+
+    def _dial(self, slot: Slot, waiter: Waiter, exchange: Exchange) -> None:
+        """Open a connection in the waiter's slot, in the background, and wait for it."""
+        connection = HTTPConnection.made_by_pool(
+            exchange.origin, self._options, self._backend
+        )
+        connection.slot = slot
+        waiter.event = Event()
+        slot.connection = connection
+        slot.dialing = True
+        connection.dial = spawn(self._connect, slot, exchange)
+        waiter.event.wait(None)
+
+    def _connect(self, slot: Slot, exchange: Exchange) -> None:
+        """The dial. Its outcome goes to whoever the slot belongs to by then."""
+        connection: HTTPConnection = slot.connection
+        try:
+            connection.connect(exchange)
+        except Exception as exc:
+            with self._lock:
+                self._policy.dial_failed(slot, exc)
+        except BaseException:
+            with self._lock:
+                self._policy.dial_failed(slot, PoolClosed("the connection attempt was cancelled"))
+            self._wake()
+            raise
+        else:
+            opened = connection.open_connection
+            assert opened is not None
+            opened.on_released = partial(self._released, slot)
+            opened.on_dropped = partial(self._on_dropped, slot)
+            with self._lock:
+                self._policy.connected(slot, self._backend.now())
+            self._rest(slot)
+        self._settle()
+
+    # Giving back
+
+    def _released(self, slot: Slot, reusable: bool) -> None:
+        """The response on the slot's connection is over."""
+        timeout = slot.connection.open_connection.keep_alive_timeout if reusable else None
+        with self._lock:
+            self._policy.release(
+                slot, self._backend.now(), reusable=reusable, keepalive_timeout=timeout
+            )
+        self._rest(slot)
+        self._settle()
+        if self._drained is not None and not self._is_busy():
+            self._drained.set()
+
+    # Closing
+
+    def close(self, graceful: float | None = None) -> None:
+        """Close the pool. Queued requests fail with `PoolClosed` at once; so do active ones, unless
+        they end within `graceful` seconds. May be called again."""
+        with self._lock:
+            self._policy.close(lambda: PoolClosed("the pool was closed"))
+        self._settle()
+        if graceful and self._is_busy():
+            self._drained = Event()
+        try:
+            if self._drained is not None:
+                self._drained.wait(graceful)
+        finally:
+            self._drained = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            with self._lock:
+                for slot in self._policy.slots():
+                    self._policy.discard(slot, "pool closed")
+            self._settle()
+
+    def reap(self) -> None:
+        """Close idle connections that have expired or whose peer has gone. In async code this
+        happens by itself; in sync code here, and whenever a request is made."""
+        with self._lock:
+            self._policy.expire(self._backend.now())
+            for slot in self._policy.slots():
+                if slot.state == IDLE and slot.connection.open_connection.is_stale():
+                    self._policy.discard(slot, "peer closed")
+        self._settle()
+
+    # Another event loop, another process
+
+    def _enter(self, context: object) -> None:
+        """The pool is used in another event loop, or after a fork: start with no connections."""
+        with self._lock:
+            if is_running(self._context):
+                raise LocalProtocolError("the pool is in use in another running event loop")
+            slots = self._policy.reset() if self._context is not None else []
+        self._start_over(context, slots)
+
+    def _after_fork(self) -> None:
+        """In the child, at once: the connections are the parent's, down to the finalisers."""
+        slots = self._policy.slots()
+        if self._lock.locked():  # by a thread that the child does not have, perhaps half-way
+            self._policy = PoolPolicy(**dataclasses.asdict(self._limits))
+        else:
+            self._policy.reset()
+        self._lock = Lock()
+        self._start_over(_FORKED, slots)
+
+    def _start_over(self, context: object, slots: list[Slot]) -> None:
+        self._context = context
+        self._timer = None
+        self._dropped.clear()
+        for slot in slots:
+            if slot.connection is not None:
+                slot.connection.forget()
+
+    # Reading
+
+    @property
+    def connections(self) -> list[HTTPConnection]:
+        """The connections there are, in the order in which they were made. A copy."""
+        with self._lock:
+            slots = self._policy.slots()
+        return [slot.connection for slot in slots if slot.connection is not None]
+
+    def stats(self) -> PoolStats:
+        """The pool's numbers at this moment, in all and per origin."""
+        with self._lock:
+            return self._policy.stats()
+
+    def _is_busy(self) -> bool:
+        stats = self.stats()
+        return stats.active + stats.connecting > 0
+
+    def __repr__(self) -> str:
+        stats = self.stats()
+        active = stats.active + stats.connecting
+        return (
+            f"<{type(self).__name__} [Requests: {active} active, {stats.queued} queued | "
+            f"Connections: {active} active, {stats.idle} idle]>"
+        )
+
+
+def _opened(slot: Slot) -> HTTP11Connection:
+    connection: HTTP11Connection = slot.connection.open_connection
+    return connection
+
+
+_FORKED = object()
+_pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for pool in _pools:
+        pool._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,131 @@
+"""What a pool does about connections that nobody uses: watch, close, pass on.
+
+How a connection goes. The policy puts slots that are to be closed on a list (`take_closing`); they
+are closed outside the lock and then reported as `closed`. Only then is their room free, so the
+server never sees more connections than the limit. `_settle` does this, and wakes those who were
+given something; it is called after every change, and finishes what it took even where its caller
+is cancelled.
+
+How a connection comes back that nobody gave back. The finaliser of a dropped response may run at
+any point of any thread, even one that holds the lock. So it puts the slot on a deque and tries the
+lock without waiting: where it is taken, its holder looks at the deque in the `_settle` to follow.
+"""
+
+from __future__ import annotations
+
+import collections
+from functools import partial
+from typing import Any
+
+from .._backends.base import NetworkBackend
+from .._concurrency import Lock, shielded, spawn
+from .._protocol.pool import IDLE, PoolPolicy, Slot
+from .connection import HTTPConnection
+from .transport import Transport
+
+
+class PoolUpkeep(Transport):
+    """The part of a pool that looks after its connections; its state is the pool's."""
+
+    _backend: NetworkBackend
+    _policy: PoolPolicy
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._timer: Any = None
+        self._has_timers = True  # until the backend says otherwise
+        self._dropped: collections.deque[Slot] = collections.deque()
+
+    def _rest(self, slot: Slot) -> None:
+        """If the slot has become idle, see to it that it does not stay so for ever."""
+        if slot.state != IDLE:
+            return
+        slot.connection.open_connection.network_stream.watch(partial(self._on_peer_event, slot))
+        if self._timer is None and self._has_timers:
+            self._arm()
+
+    def _arm(self) -> None:
+        """Wake up when the next idle connection expires; sync backends cannot."""
+        due = self._policy.next_expiry()
+        if due is not None:
+            delay = max(due - self._backend.now(), 0.0)
+            self._timer = self._backend.call_later(delay, self._on_timer)
+            self._has_timers = self._timer is not None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        with self._lock:
+            self._policy.expire(self._backend.now())
+        self._arm()
+        spawn(self._settle)
+
+    def _on_peer_event(self, slot: Slot) -> None:
+        """Something arrived on an idle connection: its end, or what nobody asked for."""
+        with self._lock:
+            if slot.state != IDLE:
+                return
+            self._policy.discard(slot, "peer closed")
+        spawn(self._settle)
+
+    def _settle(self) -> None:
+        """Wake those who got something, close what has to go; again, until there is no more."""
+        while self._policy.closing or self._policy.wake or self._dropped:
+            self._wake()
+            with self._lock:
+                closing = self._policy.take_closing()
+            slow = [slot for slot in closing if not self._close_at_once(slot)]
+            if slow:
+                shielded(self._settle_slowly, slow)
+
+    def _settle_slowly(self, slots: list[Slot]) -> None:
+        for slot in slots:
+            connection: HTTPConnection = slot.connection
+            if connection.dial is not None:
+                connection.dial.cancel()
+                connection.dial.wait()
+            connection.shut(slot.reason)
+            self._closed(slot)
+        self._settle()
+
+    def _close_at_once(self, slot: Slot) -> bool:
+        """Close without waiting, where that can be done."""
+        connection: HTTPConnection | None = slot.connection
+        if connection is not None and not connection.shut_at_once(slot.reason):
+            return False
+        self._closed(slot)
+        return True
+
+    def _closed(self, slot: Slot) -> None:
+        """The slot's socket is gone: its room is free."""
+        with self._lock:
+            self._policy.closed(slot, self._backend.now())
+        if slot.connection is not None:
+            slot.connection.detach()
+
+    def _wake(self) -> None:
+        if self._dropped:
+            self._reclaim()
+        with self._lock:
+            waiters = self._policy.take_wake()
+        for waiter in waiters:
+            waiter.event.set()
+
+    def _on_dropped(self, slot: Slot) -> None:
+        """Called by a finaliser, at any point of any thread: perhaps one that holds the lock."""
+        self._dropped.append(slot)
+        self._reclaim()
+
+    def _reclaim(self) -> None:
+        """Free the slots of dropped responses. Where the lock is taken, its holder does it: every
+        change is followed by `_settle`, which looks at `_dropped` after the lock is free."""
+        while self._dropped and self._lock.acquire(blocking=False):
+            try:
+                while self._dropped:
+                    slot = self._dropped.popleft()
+                    self._policy.discard(slot, "dropped")
+                    self._policy.closed(slot, self._backend.now())
+                waiters = self._policy.take_wake()
+            finally:
+                self._lock.release()
+            for waiter in waiters:
+                waiter.event.set_soon()

@@ -1,0 +1,503 @@
+"""TLS over a stream in memory: who waits for what, in which order, and what is left after errors
+(contracts N1, N5, N6; invariants I1, I2, I5)."""
+
+from __future__ import annotations
+
+import gc
+import ssl
+import weakref
+
+import pytest
+
+from httpcore_core import (
+    ConnectError,
+    ConnectTimeout,
+    LocalProtocolError,
+    ReadError,
+    ReadTimeout,
+    WriteError,
+    WriteTimeout,
+)
+from httpcore_core._backends.async_tls import AsyncTLSStream, start_tls
+from httpcore_core._backends.auto import AutoBackend
+from tests.certificates import Certificates
+from tests.concurrency import AsyncTaskGroup
+
+from .memory import AsyncBareStream, AsyncMemoryStream, Interrupted
+
+
+class Clock:
+    """A second passes whenever somebody looks."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+async def connect(
+    certificates: Certificates, *, tickets: bool = False
+) -> tuple[AsyncTLSStream, AsyncMemoryStream]:
+    """A connection. With `tickets` the server's TLS 1.3 tickets have not been read yet."""
+    wire = AsyncMemoryStream(certificates.server_context())
+    stream = await start_tls(wire, certificates.client_context(), "localhost", 5.0)
+    if not tickets:
+        assert stream.read_nowait(1) is None
+    wire.calls = 0
+    wire.raw_received.clear()
+    wire.timeouts.clear()
+    return stream, wire
+
+
+# The handshake
+
+
+@pytest.mark.parametrize("step", [1, 100, 1 << 20])
+async def test_handshake_and_data_in_any_pieces(certificates: Certificates, step: int) -> None:
+    wire = AsyncMemoryStream(certificates.server_context(), step)
+    stream = await start_tls(wire, certificates.client_context(), "localhost", 5.0)
+    await stream.write(b"question", 5.0)
+    assert wire.received == b"question"
+    wire.say(b"answer")
+    assert await stream.read(100, 5.0) == b"answer"
+    assert stream.get_extra_info("ssl_object").version() == "TLSv1.3"
+    await stream.aclose()
+    assert wire.closed == ["closed"]
+
+
+async def test_n1_one_limit_for_the_whole_handshake(certificates: Certificates) -> None:
+    wire = AsyncMemoryStream(certificates.server_context(), step=400)
+    await start_tls(wire, certificates.client_context(), "localhost", 99.0, Clock())
+    assert wire.timeouts[0] == 99.0
+    assert len(wire.timeouts) >= 5
+    left = [timeout for timeout in wire.timeouts if timeout is not None]
+    assert sorted(left, reverse=True) == left
+    assert left[-1] < 95.0
+
+
+async def test_n1_a_silent_server(certificates: Certificates) -> None:
+    wire = AsyncMemoryStream(certificates.server_context())
+    wire.room = 0
+    with pytest.raises(ConnectTimeout, match=r"tls: the TLS handshake timed out \(limit 2 s\)"):
+        await start_tls(wire, certificates.client_context(), "localhost", 2.0)
+    assert wire.closed == ["aborted"]
+
+
+async def test_n5_a_refused_certificate(certificates: Certificates) -> None:
+    wire = AsyncMemoryStream(certificates.server_context(certificates.expired))
+    with pytest.raises(ConnectError, match="certificate has expired"):
+        await start_tls(wire, certificates.client_context(), "localhost", 5.0)
+    assert wire.closed == ["aborted"]
+    assert "alert certificate expired" in wire.refusal
+
+
+async def test_a_stream_that_cannot_abort_is_closed(certificates: Certificates) -> None:
+    wire = AsyncMemoryStream(certificates.server_context(certificates.expired))
+    wire.can_abort = False
+    with pytest.raises(ConnectError):
+        await start_tls(wire, certificates.client_context(), "localhost", 5.0)
+    assert wire.closed == ["closed"]
+
+
+async def test_an_impossible_server_name_closes_the_stream(certificates: Certificates) -> None:
+    wire = AsyncMemoryStream(certificates.server_context())
+    with pytest.raises(LocalProtocolError):
+        await start_tls(wire, certificates.client_context(), ".", 5.0)
+    assert (wire.closed, wire.calls) == (["aborted"], 0)
+
+
+async def test_the_network_breaks_in_the_handshake(certificates: Certificates) -> None:
+    wire = AsyncMemoryStream(certificates.server_context())
+    wire.error = ReadError("reset by the peer")
+    wire.on_write = wire.arrived.clear
+    with pytest.raises(ConnectError, match="broke during the TLS handshake: reset by the peer"):
+        await start_tls(wire, certificates.client_context(), "localhost", 5.0)
+    assert wire.closed == ["aborted"]
+
+
+async def test_the_server_leaves_in_the_handshake(certificates: Certificates) -> None:
+    wire = AsyncMemoryStream(certificates.server_context())
+    wire.on_write = wire.arrived.clear
+    wire.cut()
+    with pytest.raises(ConnectError, match="'localhost' closed the connection during the TLS"):
+        await start_tls(wire, certificates.client_context(), "localhost", 5.0)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_p1_a_handshake_interrupted_at_any_step(
+    certificates: Certificates, number: int
+) -> None:
+    wire = AsyncMemoryStream(certificates.server_context())
+    wire.interrupt_at = number
+    with pytest.raises(Interrupted):
+        await start_tls(wire, certificates.client_context(), "localhost", 5.0)
+    assert wire.closed == ["aborted"]
+
+
+# Reading
+
+
+async def test_reading_what_is_there_does_not_ask_the_network(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    wire.say(b"0123456789")
+    assert [await stream.read(4, 5.0) for _ in range(3)] == [b"0123", b"4567", b"89"]
+    assert wire.calls == 1
+
+
+async def test_a_read_timeout_covers_tickets_too(certificates: Certificates) -> None:
+    wire = AsyncMemoryStream(certificates.server_context())
+    clock = Clock()
+    stream = await start_tls(wire, certificates.client_context(), "localhost", None, clock)
+    wire.timeouts.clear()
+    with pytest.raises(ReadTimeout) as caught:
+        await stream.read(100, 5.0)
+    assert wire.timeouts == [5.0, 4.0]
+    assert caught.value.limit == 5.0
+
+
+async def test_a_poll_takes_what_is_there(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates, tickets=True)
+    with pytest.raises(ReadTimeout) as caught:
+        await stream.read(100, 0.0)
+    assert caught.value.limit == 0.0
+    wire.say(b"x")
+    assert await stream.read(100, 0.0) == b"x"
+
+
+async def test_n6_truncation(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    wire.say(b"whole")
+    wire.cut()
+    assert await stream.read(100, 5.0) == b"whole"
+    with pytest.raises(ReadError, match="closed without close_notify"):
+        await stream.read(100, 5.0)
+
+
+async def test_n6_a_proper_end(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    wire.say(b"whole")
+    wire.end()
+    assert await stream.read(100, 5.0) == b"whole"
+    assert [await stream.read(100, 5.0) for _ in range(2)] == [b"", b""]
+
+
+async def test_n6_the_end_is_seen_without_the_networks(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    wire.end()
+    wire.has_ended = False
+    assert await stream.read(100, 5.0) == b""
+
+
+async def test_an_interrupted_read_loses_nothing(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates, tickets=True)
+    wire.say(b"abc")
+    wire.step = 50
+    for number in (1, 3, 5):
+        wire.interrupt_at = number
+        with pytest.raises(Interrupted):
+            await stream.read(100, 5.0)
+    wire.interrupt_at = 0
+    assert await stream.read(100, 5.0) == b"abc"
+
+
+async def test_readable_means_plaintext(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates, tickets=True)
+    assert wire.is_readable()
+    assert not stream.is_readable()
+    assert stream.get_extra_info("is_readable") is False
+    assert stream.read_nowait(100) is None
+    wire.say(b"x")
+    assert stream.is_readable()
+    assert stream.read_nowait(100) == b"x"
+    assert not stream.is_readable()
+    wire.end()
+    assert stream.is_readable()
+    assert stream.read_nowait(100) == b""
+
+
+async def test_readable_includes_errors_and_keeps_the_data_before(
+    certificates: Certificates,
+) -> None:
+    stream, wire = await connect(certificates)
+    wire.error = ReadError("reset by the peer")
+    assert stream.is_readable()
+    wire.error = None  # a socket reports a reset once
+    with pytest.raises(ReadError, match="reset by the peer"):
+        await stream.read(100, 5.0)
+    stream, wire = await connect(certificates)
+    wire.say(b"data")
+    wire.error = ReadError("reset by the peer")
+    assert await stream.read(100, 5.0) == b"data"
+    assert stream.is_readable()
+    with pytest.raises(ReadError, match="reset by the peer"):
+        stream.read_nowait(100)
+
+
+async def test_errors_keep_nothing_alive(certificates: Certificates) -> None:
+    """I5: an exception that is kept would keep frames, and with them the socket."""
+    stream, wire = await connect(certificates)
+    wire.arrived += b"not a TLS record"
+    with pytest.raises(ReadError, match="TLS failed"):
+        await stream.read(100, 5.0)
+    gone = weakref.ref(wire)
+    gc.collect()
+    gc.disable()
+    try:
+        del stream, wire
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+# Writing
+
+
+async def test_large_writes_go_in_pieces(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    data = bytes(range(256)) * 4000
+    await stream.write(data, 5.0)
+    assert wire.received == data
+    assert wire.calls == 8
+    assert wire.timeouts == [5.0] * 8
+    await stream.write(b"", 5.0)
+    assert wire.calls == 8
+
+
+async def test_after_an_unfinished_write_only_reading_goes_on(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    wire.room = 1000
+    with pytest.raises(WriteTimeout):
+        await stream.write(b"x" * 100_000, 5.0)
+    wire.room = 1 << 20
+    wire.raw_received.clear()
+    with pytest.raises(WriteError, match="an earlier write was not finished"):
+        await stream.write(b"more", 5.0)
+    wire.say(b"answer")
+    assert await stream.read(100, 5.0) == b"answer"
+    await stream.aclose()
+    assert not wire.raw_received
+
+
+async def test_an_interrupted_write_breaks_the_stream_for_writing(
+    certificates: Certificates,
+) -> None:
+    stream, wire = await connect(certificates)
+    wire.interrupt_at = 1
+    with pytest.raises(Interrupted):
+        await stream.write(b"x", 5.0)
+    with pytest.raises(WriteError, match="an earlier write was not finished"):
+        await stream.write_until_readable(b"more", 5.0)
+    assert stream.write_nowait(b"more") == 0
+
+
+async def test_h6_writing_stops_when_an_answer_comes(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+
+    def answer() -> None:
+        wire.on_write = None
+        wire.say(b"enough")
+
+    wire.on_write = answer
+    wire.room = 200_000
+    count = await stream.write_until_readable(b"x" * 1_000_000, 5.0)
+    assert 0 < count < 200_000
+    assert wire.received == b"x" * count
+    assert await stream.write_until_readable(b"x", 5.0) == 0
+    assert await stream.read(100, 5.0) == b"enough"
+
+
+async def test_the_rest_of_a_record_is_sent_by_a_read_that_waits(
+    certificates: Certificates,
+) -> None:
+    stream, wire = await connect(certificates)
+    wire.room, wire.on_write = 50, lambda: None if wire.received else wire.say(b"!")
+    data = b"x" * 1000
+    assert await stream.write_until_readable(data, 5.0) == len(data)
+    assert not wire.received
+    assert await stream.read(100, 5.0) == b"!"
+    wire.room, wire.on_write = 1 << 20, None
+    with pytest.raises(ReadTimeout):
+        await stream.read(100, 0.0)  # which does not wait
+    assert not wire.received
+    with pytest.raises(ReadTimeout):
+        await stream.read(100, 5.0)
+    assert wire.received == data
+
+
+async def test_the_rest_of_a_record_goes_before_a_later_write(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    wire.room, wire.on_write = 10, lambda: None if wire.received else wire.say(b"!")
+    assert await stream.write_until_readable(b"first", 5.0) == 5
+    assert await stream.read(100, 5.0) == b"!"
+    wire.room, wire.on_write = 1 << 20, None
+    assert stream.write_nowait(b"no") == 0
+    await stream.write(b"second", 5.0)
+    assert wire.received == b"firstsecond"
+
+
+async def test_tickets_do_not_stop_a_write(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates, tickets=True)
+    assert await stream.write_until_readable(b"x" * 300_000, 5.0) == 300_000
+    assert len(wire.received) == 300_000
+
+
+async def test_a_writer_waits_while_a_reader_sends(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    assert stream._claim()  # as a reader does that has something to answer
+    with pytest.raises(WriteTimeout):
+        await stream.write(b"too late", 0.01)
+    first = stream._waiter
+    async with AsyncTaskGroup() as group:
+        job = group.start(stream.write, b"after it", 5.0)
+        while stream._waiter is first:
+            await AutoBackend().sleep(0.001)
+        assert not wire.raw_received
+        stream._give_up_claim()
+        await job.result()
+    assert wire.received == b"after it"
+
+
+async def test_a_reader_leaves_sending_to_a_writer(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    assert stream._claim()  # as a writer does
+    stream._engine.encrypt(b"an answer")
+    wire.say(b"data")
+    assert await stream.read(100, 5.0) == b"data"
+    assert not wire.received
+    assert await stream._send(b"more", 5.0, False)
+    assert wire.received == b"an answermore"
+
+
+async def test_a_reader_that_breaks_the_stream_tells_the_writer(
+    certificates: Certificates,
+) -> None:
+    stream, _ = await connect(certificates)
+    assert stream._claim()
+    async with AsyncTaskGroup() as group:
+        job = group.start(stream.write, b"after it", 5.0)
+        while stream._waiter is None:
+            await AutoBackend().sleep(0.001)
+        stream._is_broken = True
+        stream._give_up_claim()
+        with pytest.raises(WriteError, match="an earlier write was not finished"):
+            await job.result()
+    assert stream._claim()
+
+
+async def test_a_reader_answers_tls_itself(certificates: Certificates) -> None:
+    """Here it is asked for its certificate after the handshake (RFC 8446, section 4.6.2)."""
+    server_context = certificates.server_context(client_certificate_required=True)
+    server_context.verify_mode = ssl.CERT_OPTIONAL
+    server_context.post_handshake_auth = True
+    client_context = certificates.client_context(client_certificate=True)
+    client_context.post_handshake_auth = True
+    wire = AsyncMemoryStream(server_context)
+    stream = await start_tls(wire, client_context, "localhost", 5.0)
+    server = wire.engine.ssl_object
+    assert not server.getpeercert()
+    server.verify_client_post_handshake()
+    wire.engine.encrypt(b"who are you?")
+    wire.flush()
+    assert await stream.read(100, 5.0) == b"who are you?"
+    with pytest.raises(ReadTimeout):
+        await stream.read(100, 5.0)
+    assert server.getpeercert()
+
+
+# Watching and closing
+
+
+async def test_p7_watching_sees_the_end(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    calls: list[str] = []
+    assert stream.watch(lambda: calls.append("called"))
+    assert not calls
+    wire.cut()
+    assert calls == ["called"]
+
+
+async def test_p7_watching_goes_on_after_tickets(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates, tickets=True)
+    tickets = bytes(wire.arrived)
+    wire.arrived.clear()
+    calls: list[str] = []
+    assert stream.watch(lambda: calls.append("called"))
+    wire.arrived += tickets
+    wire.flush()
+    assert not calls
+    wire.end()
+    assert calls == ["called"]
+    wire.flush()
+    assert calls == ["called"]
+
+
+async def test_watching_can_be_stopped(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    calls: list[str] = []
+    stream.watch(lambda: calls.append("called"))
+    stream.watch(None)
+    wire.cut()
+    assert not calls
+
+
+async def test_watching_what_has_arrived_already(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    wire.say(b"x")
+    assert stream.is_readable()
+    calls: list[str] = []
+    stream.watch(lambda: calls.append("called"))
+    assert calls == ["called"]
+
+
+async def test_closing_says_so_once(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    await stream.aclose()
+    await stream.aclose()
+    assert wire.closed == ["closed", "closed"]
+    assert wire.engine.decrypt(100) == b""
+    with pytest.raises(ReadError, match="the stream is closed"):
+        await stream.read(100, 5.0)
+    with pytest.raises(WriteError, match="the stream is closed"):
+        await stream.write(b"x", 5.0)
+    assert stream.is_readable()
+
+
+async def test_closing_does_not_wait(certificates: Certificates) -> None:
+    stream, wire = await connect(certificates)
+    wire.room = 0
+    await stream.aclose()
+    assert wire.closed == ["closed"]
+    assert wire.calls == 0
+
+
+async def test_aborting_and_forgetting_write_nothing(certificates: Certificates) -> None:
+    for way in ("abort", "forget"):
+        stream, wire = await connect(certificates)
+        getattr(stream, way)()
+        await stream.aclose()
+        assert not wire.raw_received
+        assert wire.closed == ["aborted" if way == "abort" else "forgotten", "closed"]
+        with pytest.raises(ReadError):
+            stream.read_nowait(1)
+
+
+# Streams of others
+
+
+async def test_over_a_stream_with_the_required_methods_only(certificates: Certificates) -> None:
+    wire = AsyncMemoryStream(certificates.server_context())
+    stream = await start_tls(AsyncBareStream(wire), certificates.client_context(), "localhost", 5.0)
+    assert stream.is_readable()  # the tickets: nobody can look without reading
+    assert await stream.write_until_readable(b"x" * 10, 5.0) == 0
+    await stream.write(b"x" * 300_000, 5.0)
+    assert len(wire.received) == 300_000
+    wire.say(b"answer")
+    assert await stream.read(100, 5.0) == b"answer"
+    assert not stream.is_readable()
+    assert stream.read_nowait(100) is None
+    assert not stream.watch(lambda: None)
+    assert not stream.abort()
+    await stream.aclose()
+    assert wire.closed == ["closed"]

@@ -1,0 +1,1 @@
+"""Requests to real servers, those that the system's packages bring; nobody's default settings."""

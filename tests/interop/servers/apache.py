@@ -1,0 +1,117 @@
+"""Apache: 100-continue as it is written down, HTTP/1.0 responses, client certificates by alert."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import Certificates
+
+from .process import Server
+
+MODULE_DIRECTORIES = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules")
+MODULES = (
+    "mpm_event authz_core headers mime dav dav_fs setenvif env ssl deflate filter alias reqtimeout"
+)
+
+SETTINGS = """\
+ServerRoot {directory}
+ServerName localhost
+DefaultRuntimeDir {directory}
+PidFile {directory}/apache.pid
+Mutex file:{directory} default
+ErrorLog {log}
+LogLevel warn
+{user}
+{modules}
+{listen}
+TypesConfig /dev/null
+AddType text/plain .txt
+StartServers 1
+ServerLimit 2
+ThreadsPerChild 25
+MaxRequestWorkers 50
+KeepAlive On
+KeepAliveTimeout 60
+MaxKeepAliveRequests 0
+DAVLockDB {locks}/dav
+SSLSessionCache none
+SSLCertificateFile {certificate}
+SSLCertificateKeyFile {key}
+SSLCACertificateFile {authority}
+Header always set X-Client-Port "expr=%{{REMOTE_PORT}}"
+DocumentRoot {content}
+Alias /upload {uploads}
+Alias /limited {uploads}
+Alias /gzip {content}
+Alias /old-kept {content}
+Alias /old-zipped {content}
+Alias /old {content}
+<Directory />
+    Require all granted
+</Directory>
+<Location /upload>
+    Dav On
+</Location>
+<Location /limited>
+    Dav On
+    LimitRequestBody 1000
+</Location>
+<Location /refused>
+    Require all denied
+</Location>
+<LocationMatch "^/(gzip|old-zipped)/">
+    SetOutputFilter DEFLATE
+</LocationMatch>
+SetEnvIf Request_URI "^/old(-zipped)?/" downgrade-1.0 force-response-1.0 nokeepalive
+SetEnvIf Request_URI "^/old-kept/" force-response-1.0
+{hosts}
+"""
+
+
+class Apache(Server):
+    program = "apache2"
+
+    def __init__(self, certificates: Certificates, content: Path) -> None:
+        super().__init__(certificates)
+        self.content = content
+        self.uploads = self.writable("uploads")
+
+    def configure(self) -> Sequence[str]:
+        certificate, key, _ = self.key_pair("server", self.certificates.server)
+        hosts = [
+            self.host("plain"),
+            self.host("tls", "SSLProtocol -all +TLSv1.2 +TLSv1.3"),
+            self.host("tls12_client", "SSLProtocol -all +TLSv1.2\nSSLVerifyClient require"),
+            self.host("tls13_client", "SSLProtocol -all +TLSv1.3\nSSLVerifyClient require"),
+        ]
+        settings = SETTINGS.format(
+            directory=self.directory,
+            log=self.log_path,
+            user="User nobody\nGroup nogroup" if os.geteuid() == 0 else "",
+            modules="\n".join(self.modules()),
+            listen="\n".join(f"Listen 127.0.0.1:{port}" for port in self._ports.values()),
+            locks=self.writable("locks"),
+            certificate=certificate,
+            key=key,
+            authority=self.certificates.ca_file,
+            content=self.content,
+            uploads=self.uploads,
+            hosts="\n".join(hosts),
+        )
+        path = self.file("apache.conf", settings)
+        return ["-f", str(path), "-DFOREGROUND"]
+
+    def host(self, name: str, settings: str = "") -> str:
+        tls = f"SSLEngine on\n{settings}" if name.startswith("tls") else ""
+        return f"<VirtualHost 127.0.0.1:{self.port(name)}>\n{tls}\n</VirtualHost>"
+
+    def modules(self) -> list[str]:
+        for directory in map(Path, MODULE_DIRECTORIES):
+            if directory.is_dir():
+                paths = [(name, directory / f"mod_{name}.so") for name in MODULES.split()]
+                return [f"LoadModule {name}_module {p}" for name, p in paths if p.exists()]
+        pytest.fail(f"apache2 is installed, but its modules are not in {MODULE_DIRECTORIES}")
