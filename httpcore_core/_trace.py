@@ -80,6 +80,14 @@ class Tracer:
         self.emit(f"{name}.complete", {"return_value": value})
         return value
 
+    def run_always(self, name: str, info: Info, step: Callable[..., None], *args: Any) -> None:
+        """`run` for cleaning up: `step` is called whatever the caller's function raises."""
+        try:
+            self.emit(f"{name}.started", info)
+        finally:
+            step(*args)
+        self.emit(f"{name}.complete", {"return_value": None})
+
 
 class AsyncTracer:
     """The same for async code, where the caller's function may be plain or ``async def``."""
@@ -96,9 +104,7 @@ class AsyncTracer:
             if inspect.isawaitable(result):
                 await result
 
-    async def run(
-        self, name: str, info: Info, step: Callable[..., Awaitable[T]], *args: Any
-    ) -> T:
+    async def run(self, name: str, info: Info, step: Callable[..., Awaitable[T]], *args: Any) -> T:
         """Await ``step(*args)`` between its `started` and its `complete` or `failed` event."""
         await self.emit(f"{name}.started", info)
         try:
@@ -115,6 +121,17 @@ class AsyncTracer:
             raise
         await self.emit(f"{name}.complete", {"return_value": value})
         return value
+
+    async def run_always(
+        self, name: str, info: Info, step: Callable[..., Awaitable[None]], *args: Any
+    ) -> None:
+        """`run` for cleaning up: `step` is called whatever the caller's function raises, and
+        wherever it is cancelled."""
+        try:
+            await self.emit(f"{name}.started", info)
+        finally:
+            await step(*args)
+        await self.emit(f"{name}.complete", {"return_value": None})
 
 
 def get_tracer(extensions: dict[str, Any]) -> Tracer | None:

@@ -170,7 +170,8 @@ class AsyncHTTPConnection(AsyncTransport):
             return await self._backend.connect_unix_socket(
                 options.uds, budget, options.socket_options
             )
-        return await exchange.trace.run(  # type: ignore[no-any-return]  # the trace is untyped
+        return await self._open_traced(
+            exchange.trace,
             "connection.connect_unix_socket",
             {"path": options.uds, "timeout": budget, "socket_options": options.socket_options},
             self._backend.connect_unix_socket,
@@ -199,9 +200,28 @@ class AsyncHTTPConnection(AsyncTransport):
             "local_address": options.local_address,
             "timeout": budget,
         }
-        return await exchange.trace.run(  # type: ignore[no-any-return]  # the trace is untyped
-            "connection.connect_tcp", info, self._backend.open_tcp, *arguments
+        return await self._open_traced(
+            exchange.trace, "connection.connect_tcp", info, self._backend.open_tcp, *arguments
         )
+
+    async def _open_traced(
+        self, trace: Any, name: str, info: dict[str, Any], connect: Any, *arguments: Any
+    ) -> AsyncNetworkStream:
+        """Connect, and tell the trace; a trace that fails must not cost the stream its closing."""
+        opened: list[AsyncNetworkStream] = []
+
+        async def step() -> AsyncNetworkStream:
+            opened.append(await connect(*arguments))
+            return opened[0]
+
+        try:
+            stream: AsyncNetworkStream = await trace.run(name, info, step)
+        except BaseException:
+            for stream in opened:
+                if not stream.abort():
+                    await shielded_async(stream.aclose)
+            raise
+        return stream
 
     async def _start_tls(
         self, exchange: Exchange, stream: AsyncNetworkStream, budget: float | None

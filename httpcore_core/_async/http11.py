@@ -187,14 +187,24 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
             return
         self._exchange = None
         if not reusable:
-            trace = exchange.trace
-            if trace is None or self.reason_closed is not None:
-                await self.shut("not reusable")
-            else:
-                info = {"connection": self.connection_info.get("id")}
-                await trace.run("connection.close", info, self.shut, "not reusable")
+            await self._close(exchange)
         if self.on_released is not None:
             await self.on_released(reusable)
+
+    async def _close(self, exchange: Exchange) -> None:
+        if self.reason_closed is not None:
+            return
+        if exchange.trace is None:
+            await self.shut("not reusable")
+            return
+        try:
+            info = {"connection": self.connection_info.get("id")}
+            close = exchange.trace.run_always
+            await close("connection.close", info, self.shut, "not reusable")
+        except BaseException:
+            if self.on_released is not None:
+                await self.on_released(False)
+            raise
 
     async def _abandon(self, exchange: Exchange, exc: BaseException) -> None:
         """The exchange failed or was cancelled: close without waiting, and complete the error."""
@@ -283,9 +293,10 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         return self.reason_closed is not None
 
     def begin_use(self) -> bool:
-        """Called before a request is sent; false if the stream shows that it cannot be used."""
+        """Called before a connection that was idle is used; false if its stream shows that it
+        cannot be. (A new one may be readable: a server that speaks first is found out later.)"""
         self._stream.watch(None)
-        return self.request_count == 0 or not self._stream.is_readable()
+        return not self._stream.is_readable()
 
     def is_stale(self) -> bool:
         """Whether the idle stream has something to read: its end, or what nobody asked for."""

@@ -60,9 +60,7 @@ class AsyncTransport:
     ) -> AsyncResponseContext:
         """Send a request; use as a context manager that gives the response, with its body still to
         be read from ``response.stream``, and closes it at the end."""
-        return AsyncResponseContext(
-            self, build_request(method, url, headers, content, extensions)
-        )
+        return AsyncResponseContext(self, build_request(method, url, headers, content, extensions))
 
     async def __aenter__(self) -> Self:
         return self

@@ -59,7 +59,6 @@ class SocketProtocol(asyncio.Protocol):
         self._peer = peer
         self._process = os.getpid()
         self._chunks: list[bytes] = []
-        self._addresses: dict[str, Any] = {}
 
     # asyncio calls these
 

@@ -136,6 +136,8 @@ class TLSStream(NetworkStream):
             data = self._engine.decrypt(max_bytes)
             if data is None:
                 data = self._receive(max_bytes, timeout)
+            if not data and self._is_closed:  # the peer's answer to our own close_notify
+                raise ReadError("reading failed: the stream was closed meanwhile")
             return data
         finally:
             self._is_reading = False

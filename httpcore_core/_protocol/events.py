@@ -42,7 +42,8 @@ class ResponseHead(NamedTuple):
     reason: bytes  # may be empty
     headers: Headers  # order and case as received, values without surrounding whitespace
 
-    __repr__ = tuple.__repr__  # what a trace shows of it: (version, status, reason, headers)
+    def __repr__(self) -> str:
+        return repr(tuple(self))  # what a trace shows of it: (version, status, reason, headers)
 
 
 Event: TypeAlias = Signal | Informational | ResponseHead | bytes

@@ -115,7 +115,7 @@ class PoolPolicy(PoolState):
             slot.waiter = None
             if slot.state == CONNECTING:
                 self._pass_on_dial(slot)
-            elif slot.state == ACTIVE:
+            else:
                 slot.requests -= 1
                 self._take_back(slot, now, self._idle.remaining(slot, now))
 
@@ -155,11 +155,9 @@ class PoolPolicy(PoolState):
         slot.adopted = False
         if self._max_age < inf:
             self._aging[slot] = None
-        if slot.waiter is None:
-            self._take_back(slot, now, self._expiry)
-        else:
-            slot.requests = 1
-            self.wake.append(slot.waiter)
+        slot.requests = 1
+        assert slot.waiter is not None  # or it would have been given up
+        self.wake.append(slot.waiter)
 
     def dial_failed(self, slot: Slot, error: BaseException) -> None:
         """The dial failed and left no socket behind."""
@@ -188,7 +186,7 @@ class PoolPolicy(PoolState):
             self.wake.append(waiter)
         self._leave(slot, reason)
 
-    def closed(self, slot: Slot, now: float) -> None:
+    def closed(self, slot: Slot) -> None:
         """The socket is gone: its room goes to the next waiter."""
         if slot.state != CLOSED:
             self._gone(slot, "error")

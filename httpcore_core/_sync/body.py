@@ -79,7 +79,7 @@ class ResponseStream(SyncByteStream):
             self._connection.finish(self._exchange)
         else:
             name = "http11.response_closed"
-            trace.run(name, {}, self._connection.finish, self._exchange)
+            trace.run_always(name, {}, self._connection.finish, self._exchange)
 
     def __del__(self) -> None:
         connection = self._connection
@@ -150,6 +150,9 @@ class TunnelStream(NetworkStream):
         if self._leftover:
             return 0
         return self._stream.write_until_readable(buffer, timeout)
+
+    def write_nowait(self, buffer: bytes) -> int:
+        return self._stream.write_nowait(buffer)
 
     def read_nowait(self, max_bytes: int) -> bytes | None:
         return self._take(max_bytes) if self._leftover else self._stream.read_nowait(max_bytes)

@@ -170,7 +170,8 @@ class HTTPConnection(Transport):
             return self._backend.connect_unix_socket(
                 options.uds, budget, options.socket_options
             )
-        return exchange.trace.run(  # type: ignore[no-any-return]  # the trace is untyped
+        return self._open_traced(
+            exchange.trace,
             "connection.connect_unix_socket",
             {"path": options.uds, "timeout": budget, "socket_options": options.socket_options},
             self._backend.connect_unix_socket,
@@ -199,9 +200,28 @@ class HTTPConnection(Transport):
             "local_address": options.local_address,
             "timeout": budget,
         }
-        return exchange.trace.run(  # type: ignore[no-any-return]  # the trace is untyped
-            "connection.connect_tcp", info, self._backend.open_tcp, *arguments
+        return self._open_traced(
+            exchange.trace, "connection.connect_tcp", info, self._backend.open_tcp, *arguments
         )
+
+    def _open_traced(
+        self, trace: Any, name: str, info: dict[str, Any], connect: Any, *arguments: Any
+    ) -> NetworkStream:
+        """Connect, and tell the trace; a trace that fails must not cost the stream its closing."""
+        opened: list[NetworkStream] = []
+
+        def step() -> NetworkStream:
+            opened.append(connect(*arguments))
+            return opened[0]
+
+        try:
+            stream: NetworkStream = trace.run(name, info, step)
+        except BaseException:
+            for stream in opened:
+                if not stream.abort():
+                    shielded(stream.close)
+            raise
+        return stream
 
     def _start_tls(
         self, exchange: Exchange, stream: NetworkStream, budget: float | None

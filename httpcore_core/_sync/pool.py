@@ -34,6 +34,7 @@ from .._options import (
 from .._protocol.exchange import Exchange
 from .._protocol.pool import ACTIVE, CONNECTING, IDLE, PoolPolicy, PoolStats, Slot, Waiter
 from .._protocol.retry import may_retry
+from .._tls import session_store
 from .connection import HTTPConnection
 from .http11 import HTTP11Connection
 from .transport import make_exchange
@@ -89,6 +90,8 @@ class ConnectionPool(PoolUpkeep):
             max_connection_age,
         )
         self._backend = network_backend or SyncBackend()
+        # Holds the TLS sessions of the caller's context while no connection is open.
+        self._sessions = None if ssl_context is None else session_store(ssl_context)
         self._policy = PoolPolicy(**dataclasses.asdict(self._limits))
         self._context: object = None
         self._drained: Event | None = None
@@ -106,23 +109,23 @@ class ConnectionPool(PoolUpkeep):
         if context is not self._context:
             self._enter(context)
         while True:
-            connection = self._acquire_traced(exchange)
-            is_reused = connection.request_count > 0
+            slot = self._acquire_traced(exchange)
+            connection = _opened(slot)
             try:
                 return connection.handle(exchange)
             except TransportError as exc:
                 has_bytes = connection.has_response_bytes
                 if not may_retry(
-                    exc, reused=is_reused, has_response_bytes=has_bytes, exchange=exchange
+                    exc, reused=slot.reused, has_response_bytes=has_bytes, exchange=exchange
                 ):
                     raise
             exchange.rewind()
 
-    def _acquire_traced(self, exchange: Exchange) -> HTTP11Connection:
+    def _acquire_traced(self, exchange: Exchange) -> Slot:
         exchange.phase = "pool"
         trace = exchange.trace
         if trace is None:
-            return _opened(self._acquire(exchange))
+            return self._acquire(exchange)
         info = {"origin": exchange.origin, "timeout": exchange.timeouts.pool}
         trace.emit("pool.acquire.started", info)
         try:
@@ -130,10 +133,9 @@ class ConnectionPool(PoolUpkeep):
         except Exception as exc:
             trace.emit("pool.acquire.failed", {"exception": exc})
             raise
-        connection = _opened(slot)
         value = {
             "queued": exchange.queued,
-            "reused": connection.request_count > 0,
+            "reused": slot.reused,
             "connection_id": slot.connection.id,
         }
         try:
@@ -141,7 +143,7 @@ class ConnectionPool(PoolUpkeep):
         except BaseException:
             self._released(slot, True)
             raise
-        return connection
+        return slot
 
     def _acquire(self, exchange: Exchange) -> Slot:
         """A slot with a connection that is ready for the request."""
@@ -156,7 +158,7 @@ class ConnectionPool(PoolUpkeep):
                     if waiter.slot is None:
                         waiter.event = Event()
                 slot = self._wait_for_slot(waiter, exchange)
-                if _opened(slot).begin_use():
+                if not slot.reused or _opened(slot).begin_use():
                     return slot
             except BaseException as exc:
                 with self._lock:
@@ -209,9 +211,7 @@ class ConnectionPool(PoolUpkeep):
 
     def _dial(self, slot: Slot, waiter: Waiter, exchange: Exchange) -> None:
         """Open a connection in the waiter's slot, in the background, and wait for it."""
-        connection = HTTPConnection.made_by_pool(
-            exchange.origin, self._options, self._backend
-        )
+        connection = HTTPConnection.made_by_pool(exchange.origin, self._options, self._backend)
         connection.slot = slot
         waiter.event = Event()
         slot.connection = connection

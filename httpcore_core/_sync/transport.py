@@ -60,9 +60,7 @@ class Transport:
     ) -> ResponseContext:
         """Send a request; use as a context manager that gives the response, with its body still to
         be read from ``response.stream``, and closes it at the end."""
-        return ResponseContext(
-            self, build_request(method, url, headers, content, extensions)
-        )
+        return ResponseContext(self, build_request(method, url, headers, content, extensions))
 
     def __enter__(self) -> Self:
         return self

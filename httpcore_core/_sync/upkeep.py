@@ -98,7 +98,7 @@ class PoolUpkeep(Transport):
     def _closed(self, slot: Slot) -> None:
         """The slot's socket is gone: its room is free."""
         with self._lock:
-            self._policy.closed(slot, self._backend.now())
+            self._policy.closed(slot)
         if slot.connection is not None:
             slot.connection.detach()
 
@@ -123,7 +123,7 @@ class PoolUpkeep(Transport):
                 while self._dropped:
                     slot = self._dropped.popleft()
                     self._policy.discard(slot, "dropped")
-                    self._policy.closed(slot, self._backend.now())
+                    self._policy.closed(slot)
                 waiters = self._policy.take_wake()
             finally:
                 self._lock.release()

@@ -39,6 +39,7 @@ KEYS = "abc"
 keys = st.sampled_from(KEYS)
 picks = st.integers(0, 99)
 FOREVER = 1e9
+UNLIMITED = 10**9
 
 
 class PoolMachine(RuleBasedStateMachine):
@@ -64,9 +65,9 @@ class PoolMachine(RuleBasedStateMachine):
             keepalive_expiry=expiry,
             max_connection_age=age,
         )
-        self.limit = 99 if limit is None else limit
-        self.origin_limit = 99 if origin_limit is None else origin_limit
-        self.keepalive = 99 if keepalive is None else keepalive
+        self.limit = UNLIMITED if limit is None else limit
+        self.origin_limit = UNLIMITED if origin_limit is None else origin_limit
+        self.keepalive = UNLIMITED if keepalive is None else keepalive
         self.expiry = FOREVER if expiry is None else expiry
         self.age = FOREVER if age is None else age
         self.now = 0.0
@@ -175,6 +176,7 @@ class PoolMachine(RuleBasedStateMachine):
             self.count(slot.key, "reused")  # type: ignore[arg-type]
         else:
             assert slot.state == CONNECTING
+            assert waiter.fresh or not self.line(slot.key, fresh=True), "they go first"
             assert (waiter in woken) is not slot.adopted
             if slot not in self.live:
                 self.live.append(slot)
@@ -308,8 +310,8 @@ class PoolMachine(RuleBasedStateMachine):
         self.live.remove(slot)
         if slot.opened:
             self.count(slot.key, slot.reason)  # type: ignore[arg-type]
-        self.policy.closed(slot, self.now)
-        self.policy.closed(slot, self.now)
+        self.policy.closed(slot)
+        self.policy.closed(slot)
         self.observe(slot)
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 3.0, 6.0]), expire=st.booleans())
@@ -533,7 +535,7 @@ def test_p3_d18_no_origin_is_overtaken_without_bound(
         slot = active.pop(choices[step % len(choices)] % len(active))
         policy.release(slot, 0.0, reusable=True)
         for left in policy.take_closing():
-            policy.closed(left, 0.0)
+            policy.closed(left)
         for waiter in policy.take_wake():
             assert waiter.slot is not None
             if waiter.slot.state == CONNECTING:

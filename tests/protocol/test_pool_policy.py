@@ -59,7 +59,7 @@ class Pool(PoolPolicy):
         """Close what is to be closed; returns the reasons."""
         slots = self.take_closing()
         for slot in slots:
-            self.closed(slot, now)
+            self.closed(slot)
         return [slot.reason for slot in slots]
 
 
@@ -141,7 +141,7 @@ def test_p2_a_closing_connection_counts_until_it_is_gone() -> None:
     assert is_queued(waiter)
     assert pool.take_closing() == [slot]
     assert is_queued(waiter, pool.ask("b"))
-    pool.closed(slot, 0.0)
+    pool.closed(slot)
     assert got(waiter).state == CONNECTING
     assert pool.take_wake() == [waiter]
 
@@ -305,7 +305,7 @@ def test_p3_many_starving_origins_are_served_in_turn_and_dials_stay_few() -> Non
         pool.ask("busy")
         pool.free(slot)
         for left in pool.take_closing():
-            pool.closed(left, 0.0)
+            pool.closed(left)
         for waiter in pool.take_wake():
             slot = got(waiter)
             if slot.state == CONNECTING:
@@ -526,7 +526,7 @@ def test_a_failed_dial_that_was_given_up_before() -> None:
     slot = got(waiter)
     pool.cancel(waiter, 0.0)
     pool.dial_failed(slot, ConnectError("refused"))
-    pool.closed(slot, 0.0)
+    pool.closed(slot)
     assert waiter.error is None
     assert got(other).state == CONNECTING
     assert pool.stats().connecting == 1
@@ -544,8 +544,8 @@ def test_p16_a_failed_connection_leaves_at_once(idle: bool) -> None:
     assert pool.lease("a") is not slot
     pool.free(slot)
     assert slot.state == CLOSING
-    pool.closed(slot, 0.0)
-    pool.closed(slot, 0.0)
+    pool.closed(slot)
+    pool.closed(slot)
     pool.discard(slot, "error")
     assert pool.take_closing() == []
     assert dict(pool.stats().closed) == {"peer closed": 1}
@@ -555,7 +555,7 @@ def test_p16_a_connection_the_driver_has_closed_by_itself() -> None:
     pool = Pool(1)
     slot = pool.lease("a")
     waiter = pool.ask("b")
-    pool.closed(slot, 0.0)
+    pool.closed(slot)
     assert pool.take_closing() == []
     assert got(waiter).state == CONNECTING
     assert dict(pool.stats().closed) == {"error": 1}
@@ -811,7 +811,7 @@ def test_p11_reset_forgets_everything_but_the_totals() -> None:
         pool.free(slot)
         pool.discard(slot, "error")
         pool.dial_failed(slot, ConnectError("late"))
-        pool.closed(slot, 0.0)
+        pool.closed(slot)
     pool.cancel(dialling, 0.0)
     assert pool.stats() == stats
     assert active.state == CLOSED
@@ -844,7 +844,7 @@ def test_p14_a_snapshot_does_not_change() -> None:
     pool = Pool()
     slot = pool.lease("a")
     stats = pool.stats()
-    pool.closed(slot, 0.0)
+    pool.closed(slot)
     assert dict(stats.closed) == {}
     assert stats.active == 1
     with pytest.raises(TypeError):
@@ -857,7 +857,7 @@ def test_p14_slots_are_listed_in_the_order_of_their_making() -> None:
     pool = Pool()
     slots = [pool.lease(key) for key in "abcab"]
     pool.free(slots[0])
-    pool.closed(slots[2], 0.0)
+    pool.closed(slots[2])
     del slots[2]
     assert pool.slots() == slots
 
@@ -882,7 +882,7 @@ def test_d22_origins_out_of_use_are_forgotten_but_not_their_totals() -> None:
     in_use = pool.lease("in use")
     count = MAX_REMEMBERED_ORIGINS + 50
     for number in range(count):
-        pool.closed(pool.lease(f"origin {number}"), 0.0)
+        pool.closed(pool.lease(f"origin {number}"))
     stats = pool.stats()
     assert len(stats.origins) == MAX_REMEMBERED_ORIGINS + 1
     assert "origin 0" not in stats.origins
@@ -895,9 +895,9 @@ def test_d22_origins_out_of_use_are_forgotten_but_not_their_totals() -> None:
 
 def test_d22_an_origin_in_use_again_is_not_forgotten() -> None:
     pool = Pool()
-    pool.closed(pool.lease("again"), 0.0)
+    pool.closed(pool.lease("again"))
     pool.lease("again")
     for number in range(MAX_REMEMBERED_ORIGINS + 1):
-        pool.closed(pool.lease(f"origin {number}"), 0.0)
+        pool.closed(pool.lease(f"origin {number}"))
     assert pool.counts("again").opened == 2
     assert pool.counts("again").active == 1

@@ -106,8 +106,11 @@ def test_stopping_ends_scripts_wherever_they_wait() -> None:
         scripts.send(b"x" * 100_000_000),
         lambda peer: None,
     ):
-        with ScriptedServer([step]) as server, client(server):
+        server = ScriptedServer([step])
+        server.start()
+        with client(server):
             server.wait_for_connection()
+            server.stop()
         assert [peer.ended for peer in server.connections] == ["stopped"]
         assert not [t for t in threading.enumerate() if t.name.startswith("ScriptedServer")]
 

@@ -9,6 +9,7 @@ from ..._exceptions import LocalProtocolError, NetworkError, ReadError
 from .. import scripts
 from ..http_server import pattern
 from ..peer import Peer
+from ..server import ScriptedServer
 from .base import LIMIT, Lapse, SuiteBase, check, expect_error, has_default
 from .connecting import deaf_port
 from .streaming import LARGE, MORE_THAN_BUFFERS_HOLD
@@ -35,19 +36,31 @@ class SharingSuite(SuiteBase):
     async def test_two_readers(self) -> None:
         """The second reader gets a `LocalProtocolError`; the first is not disturbed."""
         refused = threading.Event()
+        with self.serve([scripts.hang(refused), scripts.send(b"data")]) as server:
+            await self._read_twice(await self.connect(server), refused)
 
-        async def read(stream: Any) -> object:
+    @check
+    async def test_two_readers_on_tls(self) -> None:
+        """The same on TLS, where a read may have to write too."""
+        server_context, client = self.tls_contexts()
+        refused = threading.Event()
+        steps = [scripts.hang(refused), scripts.send(b"data")]
+        with self.serve(steps, ssl_context=server_context) as server:
+            stream = await self.connect(server)
+            stream = await stream.start_tls(client, self.server_hostname, LIMIT)
+            await self._read_twice(stream, refused)
+
+    async def _read_twice(self, stream: Any, refused: threading.Event) -> None:
+        async def read() -> object:
             try:
                 return await stream.read(10, LIMIT)
             except LocalProtocolError:
                 refused.set()
                 return "refused"
 
-        with self.serve([scripts.hang(refused), scripts.send(b"data")]) as server:
-            stream = await self.connect(server)
-            jobs = [self.start(read, stream) for _ in range(2)]
-            assert {await job.result() for job in jobs} == {b"data", "refused"}
-            await stream.aclose()
+        jobs = [self.start(read) for _ in range(2)]
+        assert {await job.result() for job in jobs} == {b"data", "refused"}
+        await stream.aclose()
 
     @check
     async def test_two_writers(self) -> None:
@@ -77,14 +90,15 @@ class SharingSuite(SuiteBase):
         """`abort` from elsewhere makes a read fail with `ReadError`; the peer sees an end."""
         with self.serve([]) as server:
             stream = await self.connect(server)
+            peer = server.wait_for_connection()
             job = self.start(stream.read, 10, LIMIT)
-            if not stream.abort():  # a stream may say that it cannot
+            if stream.abort():
+                assert peer.has_left()  # at once: its place may be taken by another connection
+            else:  # a stream may say that it cannot
                 await stream.aclose()
             with Lapse(0.0, LIMIT / 2):
                 await expect_error(ReadError, job.result())
-            await self.eventually(
-                server.wait_for_connection().has_left, "the peer sees the end of the connection"
-            )
+            await self.eventually(peer.has_left, "the peer sees the end of the connection")
             await stream.aclose()
 
     @check
@@ -170,17 +184,29 @@ class CancellingSuite(SuiteBase):
     async def test_cancelled_read_loses_nothing(self) -> None:
         """What arrives after, or while, a read is cancelled is there for the next one."""
         with self.serve([scripts.hang(), scripts.send(b"data")]) as server:
+            await self._cancel_reads(await self.connect(server), server)
+
+    @check
+    async def test_cancelled_read_on_tls_loses_nothing(self) -> None:
+        """The same on TLS, where half a record may have arrived."""
+        server_context, client = self.tls_contexts()
+        steps = [scripts.hang(), scripts.send(b"data")]
+        with self.serve(steps, ssl_context=server_context) as server:
             stream = await self.connect(server)
-            for release in (False, True):
-                job = self.start(stream.read, 10)
-                await self.let_others_run()
-                if release:
-                    server.release()
-                job.cancel()
-                await job.wait()
-            first = job.value or b""  # the data may have been faster than the cancellation
-            assert first + await self.read_exactly(stream, 4 - len(first)) == b"data"
-            await stream.aclose()
+            stream = await stream.start_tls(client, self.server_hostname, LIMIT)
+            await self._cancel_reads(stream, server)
+
+    async def _cancel_reads(self, stream: Any, server: ScriptedServer) -> None:
+        for release in (False, True):
+            job = self.start(stream.read, 10)
+            await self.let_others_run()
+            if release:
+                server.release()
+            job.cancel()
+            await job.wait()
+        first = job.value or b""  # the data may have been faster than the cancellation
+        assert first + await self.read_exactly(stream, 4 - len(first)) == b"data"
+        await stream.aclose()
 
     @check
     async def test_cancelled_write_can_be_closed(self) -> None:

@@ -139,9 +139,7 @@ async def test_chunked_responses(
 
 
 @PLAIN_AND_TLS
-async def test_gzip_is_left_alone(
-    server: Server, layer: str, pool_options: dict[str, Any]
-) -> None:
+async def test_gzip_is_left_alone(server: Server, layer: str, pool_options: dict[str, Any]) -> None:
     async with AsyncConnectionPool(**pool_options) as pool:
         url = f"{server.url(layer)}/gzip/text.txt"
         response = await ask(pool, "GET", url, {"Accept-Encoding": "gzip"})
@@ -242,17 +240,6 @@ async def test_h9_a_server_of_http_1_0(
         assert gzip.decompress(response.content) == medium
         settled(pool)
         assert pool.stats().idle == 0
-
-
-async def test_h9_keep_alive_with_http_1_0(apache: Apache) -> None:
-    async with AsyncConnectionPool() as pool:
-        for _ in range(3):
-            url = f"{apache.url('plain')}/old-kept/text.txt"
-            response = await ask(pool, "GET", url, {"Connection": "keep-alive"})
-            assert response.extensions["http_version"] == b"HTTP/1.0"
-            assert field(response, "Connection") == "Keep-Alive"
-            assert response.content == TEXT
-        assert pool.stats().opened == 1
 
 
 # The pool as a whole

@@ -47,7 +47,6 @@ DocumentRoot {content}
 Alias /upload {uploads}
 Alias /limited {uploads}
 Alias /gzip {content}
-Alias /old-kept {content}
 Alias /old-zipped {content}
 Alias /old {content}
 <Directory />
@@ -67,7 +66,6 @@ Alias /old {content}
     SetOutputFilter DEFLATE
 </LocationMatch>
 SetEnvIf Request_URI "^/old(-zipped)?/" downgrade-1.0 force-response-1.0 nokeepalive
-SetEnvIf Request_URI "^/old-kept/" force-response-1.0
 {hosts}
 """
 

@@ -28,7 +28,9 @@ SETTINGS = """\
         encode gzip
         file_server
     }}
-    respond /echo "{{http.request.body}}"
+    handle /echo {{
+        respond "{{http.request.body}}"
+    }}
     handle {{
         root * {content}
         file_server

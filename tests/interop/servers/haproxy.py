@@ -106,6 +106,4 @@ class HAProxy(Server):
         """A new worker process takes over the listening sockets."""
         before = self.log().count("Loading success")
         self.process.send_signal(signal.SIGUSR2)
-        wait_until(
-            lambda: self.log().count("Loading success") > before, "haproxy has a new worker"
-        )
+        wait_until(lambda: self.log().count("Loading success") > before, "haproxy has a new worker")

@@ -58,11 +58,11 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], object], what: str, limit: float = LIMIT) -> None:
-    """For what only the outside of a server shows: its log, its processes."""
-    deadline = time.monotonic() + limit
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """For what only the outside of a server shows: its port, its log, its processes."""
+    deadline = time.monotonic() + LIMIT
     while not condition():
-        assert time.monotonic() < deadline, f"not within {limit:g} s: {what}"
+        assert time.monotonic() < deadline, f"not within {LIMIT:g} s: {what}"
         time.sleep(0.01)
 
 
@@ -176,8 +176,8 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(self.stop_signal)
         try:
-            self.process.wait(LIMIT / 2)
-            wait_until(self._is_gone, f"all processes of {self.program} end", LIMIT / 2)
+            self.process.wait(LIMIT)
+            wait_until(self._is_gone, f"all processes of {self.program} end")
         except (subprocess.TimeoutExpired, AssertionError):
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

@@ -1,0 +1,95 @@
+"""Small requests from many tasks, on asyncio (with its own loop or uvloop's) and on trio."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from ..servers import Servers
+from . import KEEPALIVE, LIMIT, LIMITS, check, small_headers
+
+AsyncOne = Callable[[], Awaitable[None]]
+
+
+async def core(servers: Servers, pool: int) -> AsyncOne:
+    import httpcore_core
+
+    connections = httpcore_core.AsyncConnectionPool(
+        max_connections=pool, max_keepalive_connections=pool, keepalive_expiry=KEEPALIVE
+    )
+    url = (b"http", servers.host.encode(), servers.port, b"/small")
+
+    async def one() -> None:
+        status, _, stream, _ = await connections.handle_async_request(
+            b"GET",
+            url,
+            small_headers(servers.host, servers.port),
+            httpcore_core.ByteStream(b""),
+            {"timeout": LIMITS},
+        )
+        try:
+            body = await stream.aread()
+        finally:
+            await stream.aclose()
+        check(status, body)
+
+    return one
+
+
+async def httpcore2(servers: Servers, pool: int) -> AsyncOne:
+    """As httpx uses it: a request object from bytes, the body read, the response closed."""
+    import httpcore2
+
+    connections = httpcore2.AsyncConnectionPool(
+        max_connections=pool, max_keepalive_connections=pool, keepalive_expiry=KEEPALIVE
+    )
+    host, port = servers.host.encode(), servers.port
+
+    async def one() -> None:
+        request = httpcore2.Request(
+            b"GET",
+            httpcore2.URL(scheme=b"http", host=host, port=port, target=b"/small"),
+            headers=small_headers(servers.host, port),
+            extensions={"timeout": LIMITS},
+        )
+        response = await connections.handle_async_request(request)
+        try:
+            body = await response.aread()
+        finally:
+            await response.aclose()
+        check(response.status, body)
+
+    return one
+
+
+async def aiohttp(servers: Servers, pool: int) -> AsyncOne:
+    import aiohttp
+
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=pool, keepalive_timeout=KEEPALIVE),
+        timeout=aiohttp.ClientTimeout(total=LIMIT),
+        headers={"Accept": "*/*", "User-Agent": "benchmarks/1"},
+    )
+    url = servers.url("/small")
+
+    async def one() -> None:
+        async with session.get(url) as response:
+            check(response.status, await response.read())
+
+    return one
+
+
+async def pyreqwest(servers: Servers, pool: int) -> AsyncOne:
+    from datetime import timedelta
+
+    from pyreqwest.client import ClientBuilder
+
+    limit = timedelta(seconds=LIMIT)
+    builder = ClientBuilder().timeout(limit).pool_timeout(limit).max_connections(pool)
+    session = builder.pool_max_idle_per_host(pool).no_proxy().build()
+    url = servers.url("/small")
+
+    async def one() -> None:
+        response = await session.get(url).build().send()
+        check(response.status, await response.bytes())
+
+    return one

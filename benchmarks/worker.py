@@ -1,0 +1,158 @@
+"""The process in which one variant runs: ``python -m benchmarks.worker VARIANT SERVERS``.
+
+Both arguments are JSON. Each line of standard input is a number of operations; the answer is one
+line of JSON, the CPU and wall time of one operation, or an ``error``. Some operations are made
+before each measurement begins, so that connections which the wait has cost are there again.
+
+Reading a command blocks the event loop, where there is one: nothing is running in it meanwhile.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from .rows import Variant
+from .servers import Servers
+
+_answers: Any = None
+
+
+def answer(**values: Any) -> None:
+    _answers.write(json.dumps(values) + "\n")
+    _answers.flush()
+
+
+def commands() -> Iterator[int]:
+    answer(ready=True)
+    for line in sys.stdin:
+        yield int(line)
+
+
+class Stopwatch:
+    """CPU time of this whole process, its threads included, and wall time."""
+
+    def __init__(self) -> None:
+        self._cpu = time.process_time()
+        self._wall = time.perf_counter()
+
+    def stop(self, count: int) -> None:
+        cpu = time.process_time() - self._cpu
+        wall = time.perf_counter() - self._wall
+        # llhttp's binding is imported only where it is used.
+        engine = "speed" if "httptools" in sys.modules else "h11"
+        answer(value=cpu / count, wall=wall / count, engine=engine)
+
+
+def run_sync(one: Callable[[], None], is_long: bool) -> None:
+    for count in commands():
+        for _ in range(0 if is_long else 10):
+            one()
+        stopwatch = Stopwatch()
+        for _ in range(count):
+            one()
+        stopwatch.stop(count)
+
+
+def run_values(one: Callable[[], float]) -> None:
+    """The stack measures by itself, in other processes."""
+    for count in commands():
+        before = time.perf_counter()
+        values = sorted(one() for _ in range(count))
+        wall = time.perf_counter() - before
+        answer(value=values[count // 2], wall=wall / count, engine=None)
+
+
+Batch = Callable[[Callable[[], Awaitable[None]], int, int], Awaitable[None]]
+
+
+async def run_async(
+    prepare: Callable[[], Awaitable[Any]], batch: Batch, concurrency: int, is_long: bool
+) -> None:
+    one = await prepare()
+    for count in commands():
+        if not is_long:
+            await batch(one, concurrency * 2, concurrency)
+        stopwatch = Stopwatch()
+        await batch(one, count, concurrency)
+        stopwatch.stop(count)
+
+
+async def asyncio_batch(one: Callable[[], Awaitable[None]], count: int, concurrency: int) -> None:
+    import asyncio
+
+    turns = iter(range(count))
+
+    async def client() -> None:
+        for _ in turns:
+            await one()
+
+    await asyncio.gather(*(client() for _ in range(concurrency)))
+
+
+async def trio_batch(one: Callable[[], Awaitable[None]], count: int, concurrency: int) -> None:
+    import trio
+
+    turns = iter(range(count))
+
+    async def client() -> None:
+        for _ in turns:
+            await one()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(concurrency):
+            nursery.start_soon(client)
+
+
+def run(variant: Variant, servers: Servers) -> None:
+    module, _, name = variant.stack.partition(":")
+    stack = getattr(importlib.import_module(f"benchmarks.stacks.{module}"), name)
+    is_long = module == "transfer"
+
+    def prepare() -> Any:
+        return stack(servers, **variant.options)
+
+    if variant.runner == "sync":
+        run_sync(prepare(), is_long)
+    elif variant.runner == "value":
+        run_values(prepare())
+    elif variant.runner == "trio":
+        import trio
+
+        trio.run(run_async, prepare, trio_batch, variant.concurrency, is_long)
+    else:
+        import asyncio
+
+        factory = None
+        if variant.runner == "uvloop":
+            import uvloop
+
+            factory = uvloop.new_event_loop
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(run_async(prepare, asyncio_batch, variant.concurrency, is_long))
+
+
+def main() -> None:
+    # What libraries print goes to standard error: standard output is for answers alone.
+    global _answers
+    _answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    try:
+        run(Variant(**json.loads(sys.argv[1])), Servers(**json.loads(sys.argv[2])))
+    except ImportError as exc:
+        answer(missing=str(exc))
+    except Exception as exc:
+        answer(error=f"{type(exc).__name__}: {exc}")
+        raise
+    # Sockets that are still open close with the process; nobody waits for libraries to tidy up.
+    _answers.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Bodies of 100 MiB down and up: every byte right, and never many of them in memory at once."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from httpcore_core import AsyncConnectionPool
+from httpcore_core._backends.auto import AutoBackend
+from tests.certificates import Certificates
+from tests.concurrency import AsyncTaskGroup
+from tests.interop.content import LARGE, MIB, Content, file_digest
+from tests.interop.servers.apache import Apache
+from tests.interop.servers.nginx import Nginx
+from tests.interop.servers.process import Server
+
+from .asking import LIMITS, AsyncPieces, ask, size_and_digest
+
+pytestmark = pytest.mark.interop
+
+PLAIN_AND_TLS = pytest.mark.parametrize("layer", ["plain", "tls"])
+
+
+@pytest.fixture
+def memory_is_bounded() -> Iterator[None]:
+    """What Python allocates, which includes all buffers but the kernel's, stays below 8 MiB."""
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * MIB, f"{peak / MIB:.1f} MiB at once"
+
+
+@pytest.fixture
+def pool_options(certificates: Certificates) -> dict[str, Any]:
+    return {"ssl_context": certificates.client_context()}
+
+
+@PLAIN_AND_TLS
+async def test_download(
+    nginx: Nginx,
+    content: Content,
+    layer: str,
+    pool_options: dict[str, Any],
+    memory_is_bounded: None,
+) -> None:
+    async with AsyncConnectionPool(**pool_options) as pool:
+        url = f"{nginx.url(layer)}/large.bin"
+        async with pool.stream("GET", url, extensions={"timeout": LIMITS}) as response:
+            assert response.status == 200
+            size, digest = await size_and_digest(response.stream)
+        assert (size, digest) == (LARGE, content.digests[LARGE])
+        assert pool.stats().idle == 1
+
+
+async def test_download_in_chunks(nginx: Nginx, content: Content, memory_is_bounded: None) -> None:
+    async with AsyncConnectionPool() as pool:
+        url = f"{nginx.url('plain')}/chunked/large.bin"
+        async with pool.stream("GET", url, extensions={"timeout": LIMITS}) as response:
+            assert (b"Transfer-Encoding", b"chunked") in response.headers
+            size, digest = await size_and_digest(response.stream)
+        assert (size, digest) == (LARGE, content.digests[LARGE])
+        assert pool.stats().idle == 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "headers"),
+    [
+        ("plain", {"Content-Length": str(LARGE)}),
+        ("tls", {"Content-Length": str(LARGE)}),
+        ("plain", {}),
+    ],
+    ids=["plain", "tls", "chunked"],
+)
+async def test_upload(
+    nginx: Nginx,
+    content: Content,
+    layer: str,
+    headers: dict[str, str],
+    pool_options: dict[str, Any],
+    memory_is_bounded: None,
+) -> None:
+    async with AsyncConnectionPool(**pool_options) as pool:
+        url = f"{nginx.url(layer)}/upload/large"
+        response = await ask(pool, "PUT", url, headers, AsyncPieces(LARGE))
+        assert response.status == 201
+        assert pool.stats().idle == 1
+    path = nginx.uploads / "large"
+    assert path.stat().st_size == LARGE
+    assert file_digest(path) == content.digests[LARGE]
+    path.unlink()
+
+
+@PLAIN_AND_TLS
+async def test_upload_from_memory(
+    apache: Apache, content: Content, layer: str, pool_options: dict[str, Any]
+) -> None:
+    body = (content.path / "medium.bin").read_bytes()
+    async with AsyncConnectionPool(**pool_options) as pool:
+        response = await ask(pool, "PUT", f"{apache.url(layer)}/upload/medium", None, body)
+        assert response.status == 201
+        assert pool.stats().idle == 1
+    path = apache.uploads / "medium"
+    assert path.read_bytes() == body
+    path.unlink()
+
+
+@PLAIN_AND_TLS
+async def test_download_from_every_server(
+    server: Server,
+    content: Content,
+    layer: str,
+    pool_options: dict[str, Any],
+    memory_is_bounded: None,
+) -> None:
+    """10 MiB, several times over one connection."""
+    async with AsyncConnectionPool(**pool_options) as pool:
+        for _ in range(2):
+            url = f"{server.url(layer)}/medium.bin"
+            async with pool.stream("GET", url, extensions={"timeout": LIMITS}) as response:
+                size, digest = await size_and_digest(response.stream)
+            assert (size, digest) == (10 * MIB, content.digests[10 * MIB])
+        assert pool.stats().opened == 1
+
+
+@PLAIN_AND_TLS
+async def test_a_slow_reader_holds_the_server_up(
+    nginx: Nginx, layer: str, pool_options: dict[str, Any], memory_is_bounded: None, settled: Any
+) -> None:
+    """What nobody has asked for yet is not read from the network."""
+    async with AsyncConnectionPool(**pool_options) as pool:
+        url = f"{nginx.url(layer)}/large.bin"
+        async with pool.stream("GET", url, extensions={"timeout": LIMITS}) as response:
+            count = 0
+            async for _ in response.stream:
+                await AutoBackend().sleep(0.02)
+                count += 1
+                if count == 10:
+                    break
+        settled(pool)
+        assert pool.stats().idle == 0
+
+
+@PLAIN_AND_TLS
+async def test_down_and_up_at_once(
+    nginx: Nginx, content: Content, layer: str, pool_options: dict[str, Any], settled: Any
+) -> None:
+    size = 10 * MIB
+
+    async def download(pool: AsyncConnectionPool) -> None:
+        url = f"{nginx.url(layer)}/medium.bin"
+        async with pool.stream("GET", url, extensions={"timeout": LIMITS}) as response:
+            assert await size_and_digest(response.stream) == (size, content.digests[size])
+
+    async def upload(pool: AsyncConnectionPool, number: int) -> None:
+        url = f"{nginx.url(layer)}/upload/many-{number}"
+        response = await ask(pool, "PUT", url, None, AsyncPieces(size))
+        assert response.status == 201
+
+    async with AsyncConnectionPool(max_connections=8, **pool_options) as pool:
+        async with AsyncTaskGroup() as group:
+            for number in range(8):
+                group.start(download, pool)
+                group.start(upload, pool, number)
+        settled(pool)
+    for number in range(8):
+        path = nginx.uploads / f"many-{number}"
+        assert file_digest(path) == content.digests[size]
+        path.unlink()
