@@ -138,7 +138,9 @@ def _row_as_json(result: Result) -> dict[str, Any]:
 def table(results: Sequence[Result], about: dict[str, Any]) -> str:
     """Everything, as text. CPU columns are medians for one operation."""
     lines = [_headline(about, engine_of(results)), ""]
-    cells = [("ours / peer", "ours", "peer", "", "ratio", "spread", "wall", "target", "")]
+    cells: list[tuple[str, ...]] = [
+        ("ours / peer", "ours", "peer", "", "ratio", "spread", "wall", "target", "")
+    ]
     cells += [_cells(result) for result in results if not result.problem]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:

@@ -97,14 +97,15 @@ def running_servers() -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name, contextlib.ExitStack() as stack:
         directory = Path(name)
         directory.chmod(0o755)
-        servers = Servers(HOST, *_free_ports(3), name)
+        port, tls_port, upload_port = _free_ports(3)
+        servers = Servers(HOST, port, tls_port, upload_port, name)
         _write_files(directory, servers)
         config = str(directory / "nginx.conf")
         stack.enter_context(_running([nginx, "-e", "stderr", "-p", name, "-c", config]))
         sink = [sys.executable, "-m", "benchmarks.sink", HOST, str(servers.upload_port)]
         stack.enter_context(_running(sink))
-        for port in (servers.port, servers.tls_port, servers.upload_port):
-            _wait_for(port)
+        for needed in (port, tls_port, upload_port):
+            _wait_for(needed)
         yield servers
 
 

@@ -25,8 +25,18 @@ if TYPE_CHECKING:
 
     import trio
 
-Lock = threading.Lock
-"""Guards plain state in both flavours. Held for pure code only, never across an `await`."""
+Lock = threading.RLock
+"""Guards plain state in both flavours. Held for pure code only, never across an `await`.
+
+It is never taken twice on purpose. But the cycle collector may run in the middle of pure code, and
+what it ends may call us again, as a generator does with a response in a ``with`` block. See
+`is_held_here`."""
+
+
+def is_held_here(lock: Any) -> bool:
+    """Whether this thread holds the lock: a finaliser asks, which may have interrupted its owner,
+    and must neither wait for it nor change what it guards."""
+    return bool(lock._is_owned())
 
 
 class Event:
@@ -246,7 +256,10 @@ async def shielded_async(work: Callable[..., Awaitable[Any]], *args: Any) -> Non
     if cancelled is not None:
         if not task.cancelled():
             task.exception()  # retrieved: the cancellation is what the caller learns of
-        raise cancelled
+        try:
+            raise cancelled
+        finally:
+            del cancelled  # its traceback has this frame: no cycle
     task.result()
 
 
@@ -264,5 +277,18 @@ async def notify_async(callback: Callable[..., object], *args: Any) -> None:
 
 def is_running(context: Any) -> bool:
     """Whether the event loop that a backend's `context()` named is still running."""
-    running = getattr(context, "is_running", None)  # asyncio's loops; a trio token has no such
-    return bool(running is not None and running())
+    running = getattr(context, "is_running", None)  # asyncio's loops have it
+    if running is not None:
+        return bool(running())
+    run_sync_soon = getattr(context, "run_sync_soon", None)  # and trio's tokens this
+    if run_sync_soon is None:
+        return False
+    try:
+        run_sync_soon(_nothing)
+    except RuntimeError:
+        return False  # the run has finished
+    return True
+
+
+def _nothing() -> None:
+    """What a trio run is asked to do, to see whether it does anything."""

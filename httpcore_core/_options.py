@@ -8,6 +8,7 @@ Rules of this file: values and their checks; nothing here acts. A wrong option i
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,6 +39,8 @@ class Timeouts(NamedTuple):
 
 
 NO_TIMEOUTS = Timeouts()
+_FIELDS = frozenset(Timeouts._fields)
+_LONGEST = sys.float_info.max  # what is longer, infinity or a very long int, no clock can add
 
 
 def parse_timeouts(value: Any) -> Timeouts:
@@ -46,20 +49,19 @@ def parse_timeouts(value: Any) -> Timeouts:
         return NO_TIMEOUTS
     if not isinstance(value, dict):
         raise _bad_timeout(f"must be a dictionary, not {type(value).__name__}")
-    limits = dict.fromkeys(Timeouts._fields, None) | value
-    if len(limits) != len(Timeouts._fields):
-        unknown = sorted(str(key) for key in set(limits) - set(Timeouts._fields))
-        raise _bad_timeout(f"has unknown keys: {', '.join(unknown)}")
     for name, limit in value.items():
-        if limit is None:
+        if name not in _FIELDS:
+            raise _bad_timeout(f"has the unknown key {name!r}")
+        if limit is None or ((type(limit) is float or type(limit) is int) and 0 <= limit <= _LONGEST):
             continue
         if isinstance(limit, bool) or not isinstance(limit, (int, float)):
             raise _bad_timeout(f"{name!r} must be a number of seconds or None, not {limit!r}")
-        if math.isnan(limit) or limit < 0:
+        if not limit >= 0:
             raise _bad_timeout(f"{name!r} must not be negative or NaN, but is {limit!r}")
-        if math.isinf(limit):
-            limits[name] = None
-    return Timeouts(**limits)
+        if limit > _LONGEST:
+            value = {**value, name: None}
+    get = value.get
+    return Timeouts(get("connect"), get("read"), get("write"), get("pool"), get("total"))
 
 
 def _bad_timeout(text: str) -> LocalProtocolError:

@@ -34,11 +34,14 @@ def _masked(value: Any) -> Any:
     if isinstance(value, tuple) and len(value) == 4 and isinstance(value[3], list):
         return (*value[:3], _masked(value[3]))
     if isinstance(value, list):
-        return [
-            (name, b"[secure]") if name.lower() in _SECRET_HEADERS else (name, item)
-            for name, item in value
-        ]
+        return [_masked_field(item) for item in value]
     return value
+
+
+def _masked_field(item: Any) -> Any:
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], bytes):
+        return (item[0], b"[secure]") if item[0].lower() in _SECRET_HEADERS else item
+    return item
 
 
 def _log(name: str, info: Info) -> None:

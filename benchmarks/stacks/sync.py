@@ -94,7 +94,8 @@ def pycurl(servers: Servers) -> One:
     url = servers.url("/small")
 
     def one() -> None:
-        body, lines = BytesIO(), []
+        body = BytesIO()
+        lines: list[bytes] = []
         curl.reset()
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.TIMEOUT, int(LIMIT))

@@ -75,6 +75,8 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
     async def handle(self, exchange: Exchange) -> Response:
         """Send a checked request and return its response, with the body still to be read."""
         if self._exchange is not None or self.reason_closed is not None:
+            if self.reason_closed == "pool closed":
+                raise self._pool_closed(exchange)
             state = self.reason_closed or "busy with another request"
             raise LocalProtocolError(f"the connection is {state}", origin=str(self.origin))
         self._exchange = exchange
@@ -103,20 +105,23 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
 
     def _response(self, exchange: Exchange, head: ResponseHead) -> Response:
         protocol = self._protocol
-        stream = self._stream
-        if protocol.switched:
-            stream = AsyncTunnelStream(stream, protocol.leftover(), self)
-        extensions = {
+        extensions: Extensions = {
             "http_version": head.http_version,
             "reason_phrase": head.reason,
-            "network_stream": stream,
+            "network_stream": self._stream,
             "connection": {
                 **self.connection_info,
                 "reused": self.request_count > 1,
                 "request_number": self.request_count,
             },
         }
-        body = AsyncResponseStream(self, exchange, extensions)
+        if protocol.switched:
+            # Whoever holds the stream holds the response; the body must not hold both in a cycle.
+            body = AsyncResponseStream(self, exchange, {})
+            tunnel = AsyncTunnelStream(self._stream, protocol.leftover(), self, body)
+            extensions["network_stream"] = tunnel
+        else:
+            body = AsyncResponseStream(self, exchange, extensions)
         return Response(head.status, head.headers, body, extensions)
 
     async def aclose(self) -> None:
@@ -153,7 +158,6 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
             return
         protocol = self._protocol
         if protocol.switched:
-            await self.shut("upgraded")
             await self._release(exchange, False)
         elif protocol.response_complete or await self._drain(exchange):
             await self._release(exchange, protocol.keep_alive and not self._is_cut_short)
@@ -186,10 +190,13 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         if self._exchange is not exchange:
             return
         self._exchange = None
-        if not reusable:
-            await self._close(exchange)
-        if self.on_released is not None:
-            await self.on_released(reusable)
+        self._head = None
+        try:
+            if not reusable:
+                await self._close(exchange)
+        finally:  # closing may have been cancelled, or have met a trace that raises
+            if self.on_released is not None:
+                await self.on_released(reusable)
 
     async def _close(self, exchange: Exchange) -> None:
         if self.reason_closed is not None:
@@ -197,27 +204,27 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         if exchange.trace is None:
             await self.shut("not reusable")
             return
-        try:
-            info = {"connection": self.connection_info.get("id")}
-            close = exchange.trace.run_always
-            await close("connection.close", info, self.shut, "not reusable")
-        except BaseException:
-            if self.on_released is not None:
-                await self.on_released(False)
-            raise
+        info = {"connection": self.connection_info.get("id")}
+        close = exchange.trace.run_always
+        await close("connection.close", info, self.shut, "not reusable")
 
     async def _abandon(self, exchange: Exchange, exc: BaseException) -> None:
         """The exchange failed or was cancelled: close without waiting, and complete the error."""
         pool_closed = self.reason_closed == "pool closed"
-        await self.shut("error")
-        await self._release(exchange, False)
+        try:
+            await self.shut("error")
+        finally:
+            await self._release(exchange, False)
         if isinstance(exc, TransportError):
             is_read = exchange.phase.startswith("receive")
             limit = exchange.timeouts.read if is_read else exchange.timeouts.write
             exchange.explain(exc, limit, self._clock())
             if pool_closed:
-                text, origin = "the pool was closed meanwhile", str(self.origin)
-                raise PoolClosed(text, origin=origin, phase=exchange.phase) from exc
+                raise self._pool_closed(exchange) from exc
+
+    def _pool_closed(self, exchange: Exchange) -> PoolClosed:
+        text, origin = "the pool was closed meanwhile", str(self.origin)
+        return PoolClosed(text, origin=origin, phase=exchange.phase)
 
     def detach(self) -> None:
         """The pool has no more to do with this connection."""
@@ -232,6 +239,8 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         """`shut` without waiting; false where that cannot be done."""
         if self.reason_closed is None:
             self.reason_closed = reason
+        if self._exchange is None and not self._is_cut_short:
+            return self._stream.close_nowait()
         return self._stream.abort()
 
     def forget(self) -> None:
@@ -296,7 +305,7 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         """Called before a connection that was idle is used; false if its stream shows that it
         cannot be. (A new one may be readable: a server that speaks first is found out later.)"""
         self._stream.watch(None)
-        return not self._stream.is_readable()
+        return self.reason_closed is None and not self._stream.is_readable()
 
     def is_stale(self) -> bool:
         """Whether the idle stream has something to read: its end, or what nobody asked for."""

@@ -7,12 +7,12 @@ head, the rest of the body is not sent. So an early answer is neither lost nor l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from .._backends.base import AsyncNetworkStream
 from .._concurrency import notify_async
-from .._exceptions import ReadTimeout, TransportError, WriteError
+from .._exceptions import ReadTimeout, RemoteProtocolError, TransportError, WriteError
 from .._protocol.exchange import CLOCK_SLACK, Exchange
 from .._protocol.http11 import NEED_DATA, HTTP11Protocol, Informational, ResponseHead
 
@@ -78,9 +78,9 @@ class AsyncHTTP11Messages:
                     return False
             return True
         finally:
-            close = getattr(iterator, "aclose", None)  # a generator, which may be left half-way
-            if close is not None:
-                await close()
+            # A generator may be left half-way. Other iterators, such as files, are their owner's.
+            if isinstance(iterator, AsyncGenerator):
+                await iterator.aclose()
 
     async def _upload(self, exchange: Exchange, data: bytes) -> bool:
         """Write part of the body while watching for an answer; false if one came first."""
@@ -103,6 +103,8 @@ class AsyncHTTP11Messages:
             sent += count
             if count < len(part) and await self._read_early(exchange):
                 self._is_cut_short = True
+                if self._protocol.switched:  # RFC 9110, section 7.8
+                    raise RemoteProtocolError("the server switched protocols too early")
                 return False
         return True
 

@@ -17,6 +17,7 @@ from .base import AsyncNetworkBackend, AsyncNetworkStream, AsyncResolver, Socket
 from .sockets import (
     UNIX_RETRY_DELAY,
     Address,
+    close_socket,
     connect_timed_out,
     getaddrinfo_in_thread,
     literal_addresses,
@@ -157,7 +158,7 @@ class AsyncSocketBackend(AsyncNetworkBackend):
         try:
             await self._connect(sock, address)
         except BaseException as exc:
-            sock.close()
+            close_socket(sock)
             if isinstance(exc, OSError):
                 raise map_connect_error(exc, address) from exc
             raise
@@ -183,7 +184,7 @@ class AsyncSocketBackend(AsyncNetworkBackend):
             return made[0]
         except BaseException:
             for sock, _ in made:  # connected, but the caller's function failed or was cancelled
-                sock.close()
+                close_socket(sock)
             raise
 
     async def connect_unix_socket(
@@ -205,7 +206,7 @@ class AsyncSocketBackend(AsyncNetworkBackend):
                     except BlockingIOError:  # the backlog is full
                         await self.sleep(UNIX_RETRY_DELAY)
             except BaseException as exc:
-                sock.close()
+                close_socket(sock)
                 if isinstance(exc, (OSError, ValueError)):
                     raise map_connect_error(exc, repr(name)) from exc
                 raise

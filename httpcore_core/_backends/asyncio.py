@@ -19,6 +19,7 @@ from .sockets import (
     ATTEMPT_DELAY,
     Address,
     attempts_failed,
+    close_socket,
     connect_result,
     map_connect_error,
 )
@@ -109,7 +110,7 @@ class AsyncIOBackend(AsyncSocketBackend):
                         sock.setsockopt(*option)
         except BaseException as exc:
             stream.abort()
-            sock.close()
+            close_socket(sock)
             if isinstance(exc, OSError):
                 raise map_connect_error(exc, peer) from exc
             raise
@@ -120,6 +121,9 @@ class AsyncIOBackend(AsyncSocketBackend):
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()
+
+    def bound_now(self) -> Callable[[], float]:
+        return asyncio.get_running_loop().time
 
     def context(self) -> object:
         return asyncio.get_running_loop()
@@ -140,4 +144,4 @@ async def _end_attempts(tasks: set[asyncio.Future[Connected]]) -> None:
 def _close_socket(task: asyncio.Future[Connected]) -> None:
     """Close the socket of an attempt that has won too late."""
     if not task.cancelled() and task.exception() is None:
-        task.result()[0].close()
+        close_socket(task.result()[0])

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from .._exceptions import LocalProtocolError
+from .sockets import shut_down
 
 READ_LIMIT = 256 * 1024
 """Bytes that wait to be read before the transport is paused: what asyncio reads at a time."""
@@ -46,6 +47,9 @@ class SocketProtocol(asyncio.Protocol):
     _error: Exception | None = None  # what a read raises once the chunks are used up
     _is_eof = False  # the peer has ended its side
     _is_lost = False  # the transport is gone
+    _poll: Any = None
+    _is_told = True  # the peer knows of our end, or will not know before the socket is closed
+    _closing: asyncio.Future[bool] | None = None
     _is_closed = False  # by us
     _is_paused = False  # reading
     _is_full = False  # the transport holds unsent bytes
@@ -91,6 +95,7 @@ class SocketProtocol(asyncio.Protocol):
         self._stop_timer()
         self._arrived()
         self._resume(self._writer)
+        self._resume(self._closing)
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -168,18 +173,24 @@ class SocketProtocol(asyncio.Protocol):
     # Closing
 
     async def aclose(self) -> None:
-        self.abort()
+        if not self._shut(may_reset=False):
+            # After an `abort` with a reset, which the peer sees at the next turn of the loop.
+            self._closing = self._loop.create_future()
+            await self._closing
+
+    def close_nowait(self) -> bool:
+        return self._shut(may_reset=False)
 
     def abort(self) -> bool:
+        return self._shut(may_reset=True)
+
+    def _shut(self, *, may_reset: bool) -> bool:
         if self._process != os.getpid():
             self.forget()  # the connection is our parent's
         elif not self._is_closed:
             self._is_closed = True
             self._watcher = None
-            try:
-                self._sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # not connected any more
+            self._is_told = shut_down(self._sock, may_reset)
             try:
                 if asyncio._get_running_loop() is self._loop:
                     self._release()
@@ -187,7 +198,7 @@ class SocketProtocol(asyncio.Protocol):
                     self._loop.call_soon_threadsafe(self._release)
             except RuntimeError:  # the loop is closed
                 self._disown()
-        return True
+        return self._is_told or self._is_lost
 
     def _release(self) -> None:
         self._stop_timer()

@@ -59,6 +59,9 @@ class AutoBackend(AsyncNetworkBackend):
     def now(self) -> float:
         return self._backend().now()
 
+    def bound_now(self) -> Callable[[], float]:
+        return self._backend().bound_now()
+
     def call_later(self, seconds: float, callback: Callable[[], None]) -> TimerHandle | None:
         return self._backend().call_later(seconds, callback)
 

@@ -110,6 +110,11 @@ class NetworkStream:
         is called then."""
         return False
 
+    def close_nowait(self) -> bool:
+        """Close as `close` does, but without waiting: what was written still reaches the peer.
+        False if the stream cannot. The default aborts."""
+        return self.abort()
+
     def forget(self) -> None:
         """Let go of the stream in a forked child or after its event loop has ended: nothing may
         be written, shut down or asked of the loop. The default does nothing."""
@@ -187,6 +192,10 @@ class NetworkBackend:
         """A monotonic clock in seconds, the one that timeouts are measured with."""
         return time.monotonic()
 
+    def bound_now(self) -> Callable[[], float]:
+        """`now` as a function of the present context, for those who ask it often."""
+        return self.now
+
     def context(self) -> object:
         """What streams are bound to: the running event loop. Connections made in another context
         are forgotten. Sync streams are bound to nothing: None."""
@@ -243,6 +252,9 @@ class AsyncNetworkStream:
         """As in sync; `aclose` is awaited, shielded, where this returns False. The peer sees the
         end of the stream before this returns, so that another connection may be opened at once."""
         return False
+
+    def close_nowait(self) -> bool:
+        return self.abort()
 
     def forget(self) -> None:
         """As in sync."""
@@ -308,6 +320,9 @@ class AsyncNetworkBackend:
 
     def now(self) -> float:
         return time.monotonic()
+
+    def bound_now(self) -> Callable[[], float]:
+        return self.now
 
     def context(self) -> object:
         return None

@@ -12,6 +12,8 @@ import errno
 import os
 import select
 import socket
+import struct
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -19,7 +21,15 @@ from typing import Any, NamedTuple, TypeVar
 from .._exceptions import ConnectError, ConnectTimeout, ReadError, TransportError, WriteError
 from .base import SocketOption
 
+try:
+    from fcntl import ioctl as _ioctl
+except ImportError:  # Windows
+    _ioctl = None  # type: ignore[assignment]
+
 T = TypeVar("T")
+
+_SIOCOUTQNSD = 0x894B
+"""Linux, linux/sockios.h: how many bytes wait to be sent. Elsewhere the call fails."""
 
 ATTEMPT_DELAY = 0.25
 """Seconds before the next address is tried beside the ones under way: the "Connection Attempt
@@ -231,6 +241,34 @@ def make_socket(
         raise
 
 
+def shut_down(sock: socket.socket, may_reset: bool) -> bool:
+    """Tell the peer that this is the end, at once. Where the kernel still holds bytes for which the
+    peer has no room, the end would come behind them. Then, if it `may_reset`, closing the socket
+    will reset the connection, and the answer is false. (Linux tells; elsewhere the end waits.)"""
+    is_told = True
+    try:
+        if may_reset and _ioctl is not None:
+            unsent = _ioctl(sock.fileno(), _SIOCOUTQNSD, bytes(4))
+            if int.from_bytes(unsent, sys.byteorder):
+                linger = struct.pack("ii", 1, 0)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                is_told = False
+        sock.shutdown(socket.SHUT_RDWR)
+    except (OSError, ValueError):
+        pass  # not connected any more, or no TCP
+    return is_told
+
+
+def close_socket(sock: socket.socket) -> None:
+    """Close a socket that no stream has taken over, so that the peer sees it at once: uvloop keeps
+    those which it has been connecting open for another turn of its loop."""
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # not connected
+    sock.close()
+
+
 def connect_result(sock: socket.socket, address: Address) -> ConnectError | None:
     """How the attempt under way on `sock` has ended, once it is writable: None if connected."""
     try:
@@ -244,14 +282,11 @@ def connect_result(sock: socket.socket, address: Address) -> ConnectError | None
     return error_of_number(number, address) if number else None
 
 
-def is_socket_readable(sock: socket.socket | int) -> bool:
-    """Whether a read would not wait: data, end of stream or an error has arrived."""
-    fd = sock if isinstance(sock, int) else sock.fileno()
-    if fd < 0:
-        return True
+def readable_poll(sock: socket.socket | int) -> Any:
+    """Something whose ``poll(0)`` tells whether `sock` has anything to read."""
     poll = make_poll()
-    poll.register(fd, POLLIN)
-    return bool(poll.poll(0))
+    poll.register(sock, POLLIN)
+    return poll
 
 
 def extra_info(sock: socket.socket, info: str, addresses: dict[str, Any]) -> Any:

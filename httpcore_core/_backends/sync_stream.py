@@ -8,6 +8,7 @@ timeout again after every signal.)
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -44,11 +45,12 @@ class SocketStream(NetworkStream):
 
     __slots__ = (
         "_addresses",
-        "_error",
         "_both_poll",
         "_closed",
+        "_error",
         "_more",
         "_peer",
+        "_process",
         "_read_poll",
         "_reading",
         "_recv",
@@ -62,6 +64,7 @@ class SocketStream(NetworkStream):
     def __init__(self, sock: socket.socket, peer: object) -> None:
         self._sock = sock
         self._peer = peer
+        self._process = os.getpid()
         self._addresses: dict[str, Any] = {}
         self._recv = sock.recv
         self._send = sock.send
@@ -261,15 +264,22 @@ class SocketStream(NetworkStream):
     # Closing
 
     def close(self) -> None:
-        self.abort()
+        self._shut(may_reset=False)
+
+    def close_nowait(self) -> bool:
+        return self._shut(may_reset=False)
 
     def abort(self) -> bool:
+        return self._shut(may_reset=True)
+
+    def _shut(self, *, may_reset: bool) -> bool:
+        if self._process != os.getpid():
+            self.forget()  # the connection is our parent's
+            return True
         if not self._closed:
             self._closed = self._shutting = True
             try:
-                self._sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # the peer was faster
+                sockets.shut_down(self._sock, may_reset)
             finally:
                 self._shutting = False
         self._release()

@@ -352,12 +352,19 @@ class TLSStream(NetworkStream):
             watcher()
 
     def close(self) -> None:
+        self._say_goodbye()
+        self._stream.close()
+
+    def close_nowait(self) -> bool:
+        self._say_goodbye()
+        return self._stream.close_nowait()
+
+    def _say_goodbye(self) -> None:
         if not self._is_closed:
             self._is_closed = True
             self._watcher = None
             if not (self._is_broken or self._unsent or self._is_sending):
                 self._stream.write_nowait(self._engine.close_notify())
-        self._stream.close()
 
     def abort(self) -> bool:
         self._is_closed = True

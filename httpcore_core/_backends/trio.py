@@ -19,6 +19,7 @@ from .sockets import (
     IN_PROGRESS,
     Address,
     attempts_failed,
+    close_socket,
     connect_result,
     error_of_number,
 )
@@ -97,6 +98,9 @@ class TrioBackend(AsyncSocketBackend):
     def now(self) -> float:
         return trio.current_time()
 
+    def bound_now(self) -> Callable[[], float]:
+        return trio.current_time
+
     def context(self) -> object:
         return trio.lowlevel.current_trio_token()
 
@@ -140,4 +144,4 @@ class _Race:
     def close_losers(self, winner: Connected | None) -> None:
         for connected in self._connected:
             if connected is not winner:
-                connected[0].close()
+                close_socket(connected[0])

@@ -27,7 +27,7 @@ import trio
 
 from .._exceptions import LocalProtocolError, ReadError, ReadTimeout, WriteError, WriteTimeout
 from .base import AsyncNetworkStream
-from .sockets import extra_info, is_socket_readable, read_error, write_error
+from .sockets import extra_info, readable_poll, read_error, shut_down, write_error
 from .trio_timers import Timer, call_at, call_safely
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class TrioStream(AsyncNetworkStream):
     _is_reading = False
     _is_writing = False
     _is_closed = False
+    _poll: Any = None
     _turns = 0
 
     def __init__(self, sock: socket.socket, peer: object) -> None:
@@ -295,17 +296,20 @@ class TrioStream(AsyncNetworkStream):
     # Closing
 
     async def aclose(self) -> None:
-        self.abort()
+        self._shut(may_reset=False)
+
+    def close_nowait(self) -> bool:
+        return self._shut(may_reset=False)
 
     def abort(self) -> bool:
+        return self._shut(may_reset=True)
+
+    def _shut(self, *, may_reset: bool) -> bool:
         if self._process != os.getpid():
             self.forget()  # the connection is our parent's
         elif not self._is_closed:
             self._is_closed = True
-            try:
-                self._sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # not connected any more
+            shut_down(self._sock, may_reset)
             self._release_in_its_run()
         return True
 
@@ -341,7 +345,13 @@ class TrioStream(AsyncNetworkStream):
     # The rest
 
     def is_readable(self) -> bool:
-        return self._is_closed or self._error is not None or is_socket_readable(self._sock)
+        return self._is_closed or self._error is not None or self._has_arrived()
+
+    def _has_arrived(self) -> bool:
+        """Ask the kernel; a poll object of our own costs less than a new one each time."""
+        if self._poll is None:
+            self._poll = readable_poll(self._sock)
+        return bool(self._poll.poll(0))
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":

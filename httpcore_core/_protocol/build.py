@@ -71,6 +71,8 @@ def build_request(
     name = _ascii(method, "method")
     parts = url if isinstance(url, tuple) else parse_url(url)
     extensions = {} if extensions is None else extensions
+    if not isinstance(extensions, dict):
+        raise _refuse(f"extensions are a dictionary, not {type(extensions).__name__}")
     origin = origin_of(parts)
     fields = _fields(headers)
     present = {field.lower() for field, _ in fields}
@@ -108,7 +110,7 @@ def parse_url(url: Text) -> URL:
         )
     split = _split_authority(authority)
     if split is None:
-        raise _refuse(f"illegal host or port in the URL: {authority[:80]!r}")
+        raise _refuse("illegal host or port in the URL")  # or a password with a slash in it
     port = int(split[2]) if split[2] else None
     if target[:1] != b"/":
         target = b"/" + target
@@ -149,7 +151,10 @@ def _stream(content: Any) -> Any:
     if content is None:
         return ByteStream(b"")
     if isinstance(content, str):
-        return ByteStream(content.encode("utf-8"))
+        try:
+            return ByteStream(content.encode("utf-8"))
+        except UnicodeEncodeError as exc:
+            raise _refuse("the content holds a lone surrogate") from exc
     if isinstance(content, (bytes, bytearray, memoryview)):
         return ByteStream(bytes(content))
     if isinstance(content, (SyncByteStream, AsyncByteStream)):

@@ -8,6 +8,7 @@ these notes. Times are passed in: this file has no clock.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -132,7 +133,7 @@ def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
         text = f"the 'expect_continue' extension must be a number of seconds, not {value!r}"
         raise LocalProtocolError(text, phase="request")
-    return float(value)
+    return float(min(value, sys.float_info.max))  # no clock can add a longer int
 
 
 def _check_callable(name: str, value: Any) -> None:

@@ -23,6 +23,11 @@ def _refuse(text: str) -> LocalProtocolError:
     return LocalProtocolError(text, phase="request")
 
 
+def shown(value: bytes) -> str:
+    """`value` for an error text, unless it may hold credentials, as the part before an "@" does."""
+    return "(not shown, it may hold credentials)" if b"@" in value else repr(value[:80])
+
+
 def origin_of(url: URL) -> Origin:
     """The origin that `url` belongs to, in canonical form, fit for the resolver.
 
@@ -57,21 +62,21 @@ def _ipv6(host: bytes) -> bytes:
     import ipaddress  # costs milliseconds to import and few hosts need it
 
     try:
-        if b"%" in host:
-            raise ValueError("zone identifiers are not supported")
+        if b"%" in host or b"@" in host:  # the latter would appear in the error's cause
+            raise ValueError("zone identifiers and credentials are not supported")
         return ipaddress.IPv6Address(host.decode("ascii")).compressed.encode("ascii")
     except ValueError as exc:
-        raise _refuse(f"illegal IPv6 address {host[:80]!r}") from exc
+        raise _refuse(f"illegal IPv6 address {shown(host)}") from exc
 
 
 def _host_name(host: bytes) -> bytes:
     """A DNS name (RFC 1035, section 2.3.4; underscores occur) or a dotted IPv4 address."""
     name = host.lower()
     if not name.isascii():
-        raise _refuse(f"host {host[:80]!r} is not ASCII: encode it with IDNA first, as xn--...")
+        raise _refuse(f"host {shown(host)} is not ASCII: encode it with IDNA first, as xn--...")
     labels = name.removesuffix(b".").split(b".")
     if len(name.removesuffix(b".")) > 253 or not all(map(_is_label, labels)):
-        raise _refuse(f"illegal host {host[:80]!r}")
+        raise _refuse(f"illegal host {shown(host)}")
     # Resolvers read "127.1" and "0x7f000001" as addresses that nobody can see in them.
     if _is_number(labels[-1]) and not _is_ipv4(name):
         raise _refuse(f"host {host[:80]!r} is neither a name nor an IPv4 address")

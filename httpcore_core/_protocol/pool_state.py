@@ -108,6 +108,12 @@ class PoolState:
         total = self._total.snapshot(len(self._idle.order))
         return PoolStats(*total, origins=MappingProxyType(origins))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether any connection is in use, or being made."""
+        total = self._total
+        return total.live - total.closing > len(self._idle.order)
+
     def describe(self, key: Hashable) -> str:
         """Why a request for `key` has no connection: the text of a PoolTimeout."""
         pool = self._total.snapshot(len(self._idle.order))

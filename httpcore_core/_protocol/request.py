@@ -17,12 +17,13 @@ from typing import Any
 from httpcore_core._exceptions import LocalProtocolError
 from httpcore_core._models import ByteStream, Headers, Origin, Request
 
-from .origin import canonical_origin, origin_of
+from .origin import canonical_origin, origin_of, shown
 
 __all__ = ["RequestPlan", "check_trailers", "framing_field", "origin_of", "plan_request"]
 
 # RFC 9110, section 5.6.2.
 _is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_token_of = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]*").match
 # RFC 9110, section 5.5: visible characters, with spaces and tabs between them only.
 _is_value = re.compile(
     rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?"
@@ -142,7 +143,7 @@ def _plan(request: Request) -> RequestPlan:
     plan = RequestPlan()
     plan.origin = canonical_origin(url[0], url[1], url[2])
     if method not in _KNOWN_METHODS and not _is_token(method):
-        raise _refuse(f"illegal method {method[:40]!r}")
+        raise _refuse(f"illegal method {shown(method[:40])}")
     plan.method = method
     plan.connect = method == b"CONNECT"
     plan.head = method == b"HEAD"
@@ -165,7 +166,7 @@ def _read_fields(plan: RequestPlan) -> bytes | None:
     known = _KNOWN_NAMES.get
     for name, value in plan.headers:
         kind = known(name)
-        if kind is None:
+        if kind is None or type(name) is not bytes:  # a memoryview is found there, too
             kind = _kind(name)
         if not _is_value(value):
             raise _refuse(f"the value of header {name!r} holds illegal characters")
@@ -174,7 +175,7 @@ def _read_fields(plan: RequestPlan) -> bytes | None:
         if kind == _HOST_FIELD:
             hosts += 1
             if not _is_host_field(value):
-                raise _refuse(f"illegal Host {value[:80]!r}")
+                raise _refuse(f"illegal Host {shown(value)}")
         elif kind == _CONNECTION:
             plan.close |= b"close" in [token.strip() for token in value.lower().split(b",")]
         elif kind == _UPGRADE:
@@ -198,7 +199,8 @@ def _read_fields(plan: RequestPlan) -> bytes | None:
 
 def _kind(name: bytes) -> int:
     if not _is_token(name):
-        raise _refuse(f"illegal header name {name[:80]!r}")
+        start = _token_of(name)[0]  # what comes after it is often the value: b"Name: value"
+        raise _refuse(f"illegal header name, beginning with {start[:80]!r}")
     return _SPECIAL.get(name.lower(), _ORDINARY)
 
 
@@ -215,7 +217,7 @@ def _unusual_target(method: bytes, target: bytes | str) -> bytes:
             or (target == b"*" and method == b"OPTIONS")
         )
     if not legal:
-        raise _refuse(f"illegal target for {method.decode('ascii')}: {target[:80]!r}")
+        raise _refuse(f"illegal target for {method.decode('ascii')}: {shown(target)}")
     return target
 
 

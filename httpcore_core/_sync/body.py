@@ -48,8 +48,7 @@ class ResponseStream(SyncByteStream):
             raise
         if chunk:
             return chunk
-        if self._connection.trailers:
-            self._extensions["trailers"] = self._connection.trailers
+        self._take_trailers()
         self._is_over = True
         if self._exchange.trace is None:
             self.end()
@@ -62,20 +61,35 @@ class ResponseStream(SyncByteStream):
 
     def read(self) -> bytes:
         """Read to the end, close, and return the whole body."""
-        chunks = []
-        try:
-            for chunk in self:
+        chunks: list[bytes] = []
+        if self._exchange.trace is None and not self._is_over:
+            self._is_over = True
+            receive = self._connection.receive_body
+            while chunk := receive(self._exchange):
                 chunks.append(chunk)
-        finally:
-            self.close()
+            self._take_trailers()
+        else:
+            try:
+                for chunk in self:
+                    chunks.append(chunk)
+            finally:
+                self.close()
+        if self._connection.serves(self._exchange):
+            self._connection.finish(self._exchange)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _take_trailers(self) -> None:
+        if self._connection.trailers:
+            self._extensions["trailers"] = self._connection.trailers
 
     def close(self) -> None:
         """Give the connection back. A short rest of the body is read so that it can be kept; with
         a long one it is closed. May be called again."""
         self._is_over = True
+        if not self._connection.serves(self._exchange):
+            return
         trace = self._exchange.trace
-        if trace is None or not self._connection.serves(self._exchange):
+        if trace is None:
             self._connection.finish(self._exchange)
         else:
             name = "http11.response_closed"
@@ -128,11 +142,16 @@ class TunnelStream(NetworkStream):
     what the server had sent already (RFC 9110, 7.8 and 9.3.6). Closing it closes the response."""
 
     def __init__(
-        self, stream: NetworkStream, leftover: bytes, connection: HTTP11Connection
+        self,
+        stream: NetworkStream,
+        leftover: bytes,
+        connection: HTTP11Connection,
+        body: ResponseStream,
     ) -> None:
         self._stream = stream
         self._leftover = leftover
         self._connection = connection
+        self._body = body  # kept, so that it is not finalised while this is in use
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._leftover:
@@ -178,6 +197,9 @@ class TunnelStream(NetworkStream):
 
     def abort(self) -> bool:
         return self._stream.abort()
+
+    def close_nowait(self) -> bool:
+        return self._stream.close_nowait()
 
     def close(self) -> None:
         self._connection.leave()

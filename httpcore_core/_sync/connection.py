@@ -7,7 +7,7 @@ repeated `retries` times with a growing pause; nothing of a request has been sen
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from .._backends.sync import SyncBackend
@@ -58,10 +58,15 @@ class HTTPConnection(Transport):
             max_header_bytes,
             max_header_count,
         )
-        self._init(origin, options, network_backend or SyncBackend())
+        backend = network_backend or SyncBackend()
+        self._init(origin, options, backend, backend.now)
 
     def _init(
-        self, origin: Origin, options: ConnectionOptions, backend: NetworkBackend
+        self,
+        origin: Origin,
+        options: ConnectionOptions,
+        backend: NetworkBackend,
+        clock: Callable[[], float],
     ) -> None:
         self.origin = origin
         self.id = next(_ids)
@@ -69,17 +74,22 @@ class HTTPConnection(Transport):
         self.dial: Task | None = None  # the pool's: what runs `connect`
         self._options = options
         self._backend = backend
+        self._clock = clock
         self._is_connecting = False
         self._reason_closed: str | None = None
         self._connection: HTTP11Connection | None = None
 
     @classmethod
     def made_by_pool(
-        cls, origin: Origin, options: ConnectionOptions, backend: NetworkBackend
+        cls,
+        origin: Origin,
+        options: ConnectionOptions,
+        backend: NetworkBackend,
+        clock: Callable[[], float],
     ) -> HTTPConnection:
         """A connection with options that were checked before."""
         connection = cls.__new__(cls)
-        connection._init(origin, options, backend)
+        connection._init(origin, options, backend, clock)
         return connection
 
     def handle_request(
@@ -87,7 +97,7 @@ class HTTPConnection(Transport):
     ) -> Response:
         """Send one request, connecting first where needed. Raises `TransportError`."""
         exchange = make_exchange(method, url, headers, stream, extensions)
-        exchange.start_clock(self._backend.now)
+        exchange.start_clock(self._clock)
         if exchange.origin != self.origin:
             raise LocalProtocolError(
                 f"this connection is to {self.origin}", origin=str(exchange.origin), phase="request"
@@ -114,7 +124,7 @@ class HTTPConnection(Transport):
             stream = self._connect_with_retries(exchange)
         except TransportError as exc:
             self._reason_closed = "failed to connect"
-            exchange.explain(exc, exchange.timeouts.connect, self._backend.now())
+            exchange.explain(exc, exchange.timeouts.connect, self._clock())
             raise
         except BaseException:
             self._reason_closed = "cancelled"
@@ -126,7 +136,7 @@ class HTTPConnection(Transport):
             stream,
             max_header_bytes=self._options.max_header_bytes,
             max_header_count=self._options.max_header_count,
-            clock=self._backend.now,
+            clock=self._clock,
         )
         self._connection.connection_info = self._describe(stream)
         self._close_if_given_up(self._connection)
@@ -141,7 +151,7 @@ class HTTPConnection(Transport):
             try:
                 return self._connect_once(exchange)
             except (ConnectError, ConnectTimeout):
-                if exchange.expires_within(delay, self._backend.now()):
+                if exchange.expires_within(delay, self._clock()):
                     raise
             if exchange.trace is None:
                 self._backend.sleep(delay)
@@ -151,7 +161,7 @@ class HTTPConnection(Transport):
         return self._connect_once(exchange)
 
     def _connect_once(self, exchange: Exchange) -> NetworkStream:
-        now = self._backend.now()
+        now = self._clock()
         budget = exchange.budget(exchange.timeouts.connect, now)
         if self._options.uds is not None:
             stream = self._connect_unix(exchange, budget)
@@ -159,7 +169,7 @@ class HTTPConnection(Transport):
             stream = self._connect_tcp(exchange, budget)
         if self.origin.scheme == b"https":
             if budget is not None:
-                budget = max(now + budget - self._backend.now(), 0.0)
+                budget = max(now + budget - self._clock(), 0.0)
             stream = self._start_tls(exchange, stream, budget)
         return stream
 
@@ -278,6 +288,7 @@ class HTTPConnection(Transport):
 
     def detach(self) -> None:
         """The pool has no more to do with this connection."""
+        self.slot = self.dial = None
         if self._connection is not None:
             self._connection.detach()
 
@@ -311,7 +322,7 @@ class HTTPConnection(Transport):
         if self._connection is None or not self._connection.is_idle():
             return False
         expires_at = None if self.slot is None else self.slot.expires_at
-        if expires_at is not None and self._backend.now() >= expires_at:
+        if expires_at is not None and self._clock() >= expires_at:
             return True
         return self._connection.is_stale()
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._backends.sync import SyncBackend
 from .._backends.base import NetworkBackend, Resolver, SocketOption
-from .._concurrency import Event, Lock, is_running, spawn
+from .._concurrency import Event, Lock, is_held_here, is_running, spawn
 from .._exceptions import LocalProtocolError, PoolClosed, PoolTimeout, TransportError
 from .._models import URL, Extensions, Headers, Response
 from .._options import (
@@ -31,7 +31,7 @@ from .._options import (
     ConnectionOptions,
     PoolLimits,
 )
-from .._protocol.exchange import Exchange
+from .._protocol.exchange import CLOCK_SLACK, Exchange
 from .._protocol.pool import ACTIVE, CONNECTING, IDLE, PoolPolicy, PoolStats, Slot, Waiter
 from .._protocol.retry import may_retry
 from .._tls import session_store
@@ -93,8 +93,8 @@ class ConnectionPool(PoolUpkeep):
         # Holds the TLS sessions of the caller's context while no connection is open.
         self._sessions = None if ssl_context is None else session_store(ssl_context)
         self._policy = PoolPolicy(**dataclasses.asdict(self._limits))
-        self._context: object = None
-        self._drained: Event | None = None
+        self._context: object = _UNUSED
+        self._now = self._backend.now
         _pools.add(self)
 
     # Requests
@@ -104,10 +104,10 @@ class ConnectionPool(PoolUpkeep):
     ) -> Response:
         """Send one request over a connection of the pool. Raises `TransportError`."""
         exchange = make_exchange(method, url, headers, stream, extensions)
-        exchange.start_clock(self._backend.now)
         context = self._backend.context()
         if context is not self._context:
             self._enter(context)
+        exchange.start_clock(self._now)
         while True:
             slot = self._acquire_traced(exchange)
             connection = _opened(slot)
@@ -147,36 +147,43 @@ class ConnectionPool(PoolUpkeep):
 
     def _acquire(self, exchange: Exchange) -> Slot:
         """A slot with a connection that is ready for the request."""
+        self._check_interrupted()
+        started = self._now()
+        has_queued = False
         while True:
-            waiter = Waiter(exchange.key, fresh=exchange.retried)
+            # Who has queued, and got a connection that is dead, has had his turn and lost it.
+            waiter = Waiter(exchange.key, fresh=exchange.retried or has_queued)
             try:
                 with self._lock:
-                    now = self._backend.now()
+                    now = self._now()
                     if self._timer is None:
                         self._policy.expire(now)
                     self._policy.acquire(waiter, now)
-                    if waiter.slot is None:
+                    if waiter.slot is None or waiter.slot.state == CONNECTING:
                         waiter.event = Event()
-                slot = self._wait_for_slot(waiter, exchange)
+                slot = self._wait_for_slot(waiter, exchange, started)
                 if not slot.reused or _opened(slot).begin_use():
                     return slot
             except BaseException as exc:
+                slot = waiter.slot
                 with self._lock:
-                    self._policy.cancel(waiter, self._backend.now())
+                    self._policy.cancel(waiter, self._now())
+                if slot is not None:
+                    self._rest(slot)
                 self._settle()
                 if isinstance(exc, TransportError):
                     exc.located(str(exchange.origin), exchange.phase)
                 raise
+            has_queued = waiter.event is not None
             with self._lock:  # the server has closed it, or says something nobody asked for
                 self._policy.discard(slot, "stale")
 
-    def _wait_for_slot(self, waiter: Waiter, exchange: Exchange) -> Slot:
-        started = self._backend.now()
+    def _wait_for_slot(self, waiter: Waiter, exchange: Exchange, started: float) -> Slot:
         if self._policy.closing or self._policy.wake or self._dropped:
             self._settle()
         while waiter.error is None:
             slot = waiter.slot
-            if slot is None:
+            if slot is None or slot.adopted:
                 self._queue(waiter, exchange, started)
             elif slot.state == ACTIVE:
                 return slot
@@ -184,15 +191,23 @@ class ConnectionPool(PoolUpkeep):
                 self._dial(slot, waiter, exchange)
             else:
                 raise PoolClosed("the pool was closed meanwhile")
-        raise waiter.error
+        error, waiter.error = waiter.error, None
+        try:
+            raise error
+        finally:
+            del error  # its traceback has this frame: no cycle
 
     def _queue(self, waiter: Waiter, exchange: Exchange, started: float) -> None:
         """Wait in line for a slot, for as long as `pool` allows."""
         limit = exchange.timeouts.pool
-        now = self._backend.now()
+        now = self._now()
         left = None if limit is None else max(started + limit - now, 0.0)
-        is_set = waiter.event.wait(exchange.budget(left, now))
-        now = self._backend.now()
+        if exchange.expires_within(0.0, now):
+            left = 0.0
+        elif exchange.deadline is not None:
+            left = exchange.budget(left, now)
+        is_set = waiter.event.wait(left)
+        now = self._now()
         exchange.queued = now - started
         if is_set or waiter.error is not None:
             return
@@ -203,21 +218,31 @@ class ConnectionPool(PoolUpkeep):
         exc = PoolTimeout(text)
         exchange.phase = "pool"
         exchange.explain(exc, limit, now)
-        if exchange.deadline is not None and now >= exchange.deadline:
+        if exchange.expires_within(CLOCK_SLACK, now):
             exc.message = f"the total deadline passed while {text}"
-        raise exc
+        try:
+            raise exc
+        finally:
+            del exc  # as in `_wait_for_slot`
 
     # Dialling
 
     def _dial(self, slot: Slot, waiter: Waiter, exchange: Exchange) -> None:
         """Open a connection in the waiter's slot, in the background, and wait for it."""
-        connection = HTTPConnection.made_by_pool(exchange.origin, self._options, self._backend)
+        connection = HTTPConnection.made_by_pool(
+            exchange.origin, self._options, self._backend, self._now
+        )
         connection.slot = slot
-        waiter.event = Event()
-        slot.connection = connection
-        slot.dialing = True
+        with self._lock:
+            if waiter.slot is not slot:
+                return  # given up meanwhile, by another thread that closes the pool
+            waiter.event = event = Event()
+            slot.connection = connection
+            slot.dialing = True
         connection.dial = spawn(self._connect, slot, exchange)
-        waiter.event.wait(None)
+        event.wait(None)
+        if connection.open_connection is not None:
+            connection.dial = None
 
     def _connect(self, slot: Slot, exchange: Exchange) -> None:
         """The dial. Its outcome goes to whoever the slot belongs to by then."""
@@ -227,9 +252,11 @@ class ConnectionPool(PoolUpkeep):
         except Exception as exc:
             with self._lock:
                 self._policy.dial_failed(slot, exc)
+            connection.slot = None
         except BaseException:
             with self._lock:
                 self._policy.dial_failed(slot, PoolClosed("the connection attempt was cancelled"))
+            connection.slot = None
             self._wake()
             raise
         else:
@@ -238,7 +265,7 @@ class ConnectionPool(PoolUpkeep):
             opened.on_released = partial(self._released, slot)
             opened.on_dropped = partial(self._on_dropped, slot)
             with self._lock:
-                self._policy.connected(slot, self._backend.now())
+                self._policy.connected(slot, self._now())
             self._rest(slot)
         self._settle()
 
@@ -246,31 +273,35 @@ class ConnectionPool(PoolUpkeep):
 
     def _released(self, slot: Slot, reusable: bool) -> None:
         """The response on the slot's connection is over."""
+        if is_held_here(self._lock):  # closed by a finaliser
+            slot.connection.shut_at_once("dropped")
+            self._dropped.append(slot)
+            return
         timeout = slot.connection.open_connection.keep_alive_timeout if reusable else None
         with self._lock:
             self._policy.release(
-                slot, self._backend.now(), reusable=reusable, keepalive_timeout=timeout
+                slot, self._now(), reusable=reusable, keepalive_timeout=timeout
             )
         self._rest(slot)
         self._settle()
-        if self._drained is not None and not self._is_busy():
-            self._drained.set()
 
     # Closing
 
     def close(self, graceful: float | None = None) -> None:
         """Close the pool. Queued requests fail with `PoolClosed` at once; so do active ones, unless
         they end within `graceful` seconds. May be called again."""
+        self._enter(self._backend.context())
         with self._lock:
             self._policy.close(lambda: PoolClosed("the pool was closed"))
-        self._settle()
-        if graceful and self._is_busy():
-            self._drained = Event()
+        drained = Event()
         try:
-            if self._drained is not None:
-                self._drained.wait(graceful)
+            if graceful:
+                self._draining[drained] = None
+            self._settle()
+            if graceful:
+                drained.wait(graceful)
         finally:
-            self._drained = None
+            self._draining.pop(drained, None)
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -282,6 +313,7 @@ class ConnectionPool(PoolUpkeep):
     def reap(self) -> None:
         """Close idle connections that have expired or whose peer has gone. In async code this
         happens by itself; in sync code here, and whenever a request is made."""
+        self._enter(self._backend.context())
         with self._lock:
             self._policy.expire(self._backend.now())
             for slot in self._policy.slots():
@@ -293,16 +325,24 @@ class ConnectionPool(PoolUpkeep):
 
     def _enter(self, context: object) -> None:
         """The pool is used in another event loop, or after a fork: start with no connections."""
+        self._check_interrupted()
         with self._lock:
+            if context is self._context:
+                return  # another thread was faster
             if is_running(self._context):
                 raise LocalProtocolError("the pool is in use in another running event loop")
-            slots = self._policy.reset() if self._context is not None else []
-        self._start_over(context, slots)
+            slots = self._policy.reset() if self._context is not _UNUSED else []
+            self._now = self._backend.bound_now()
+            self._start_over(context, slots)
+
+    def _check_interrupted(self) -> None:
+        if is_held_here(self._lock):
+            raise LocalProtocolError("a finaliser cannot use the pool whose code it interrupts")
 
     def _after_fork(self) -> None:
         """In the child, at once: the connections are the parent's, down to the finalisers."""
         slots = self._policy.slots()
-        if self._lock.locked():  # by a thread that the child does not have, perhaps half-way
+        if not self._lock.acquire(blocking=False):  # by a thread that the child does not have, perhaps half-way
             self._policy = PoolPolicy(**dataclasses.asdict(self._limits))
         else:
             self._policy.reset()
@@ -324,16 +364,15 @@ class ConnectionPool(PoolUpkeep):
         """The connections there are, in the order in which they were made. A copy."""
         with self._lock:
             slots = self._policy.slots()
+        self._reclaim()
         return [slot.connection for slot in slots if slot.connection is not None]
 
     def stats(self) -> PoolStats:
         """The pool's numbers at this moment, in all and per origin."""
         with self._lock:
-            return self._policy.stats()
-
-    def _is_busy(self) -> bool:
-        stats = self.stats()
-        return stats.active + stats.connecting > 0
+            stats = self._policy.stats()
+        self._reclaim()
+        return stats
 
     def __repr__(self) -> str:
         stats = self.stats()
@@ -349,6 +388,7 @@ def _opened(slot: Slot) -> HTTP11Connection:
     return connection
 
 
+_UNUSED = object()
 _FORKED = object()
 _pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
 

@@ -14,12 +14,13 @@ lock without waiting: where it is taken, its holder looks at the deque in the `_
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from .._backends.base import NetworkBackend
-from .._concurrency import Lock, shielded, spawn
-from .._protocol.pool import IDLE, PoolPolicy, Slot
+from .._concurrency import Event, Lock, is_held_here, shielded, spawn
+from .._protocol.pool import CLOSED, IDLE, PoolPolicy, Slot
 from .connection import HTTPConnection
 from .transport import Transport
 
@@ -29,18 +30,24 @@ class PoolUpkeep(Transport):
 
     _backend: NetworkBackend
     _policy: PoolPolicy
+    _now: Callable[[], float]  # the clock of the present context
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._timer: Any = None
+        self._timer_due = 0.0
         self._has_timers = True  # until the backend says otherwise
         self._dropped: collections.deque[Slot] = collections.deque()
+        self._draining: dict[Event, None] = {}  # of those who close gracefully
 
     def _rest(self, slot: Slot) -> None:
         """If the slot has become idle, see to it that it does not stay so for ever."""
         if slot.state != IDLE:
             return
         slot.connection.open_connection.network_stream.watch(partial(self._on_peer_event, slot))
+        if self._timer is not None and slot.expires_at < self._timer_due:
+            self._timer.cancel()  # this one is to be closed before the others
+            self._timer = None
         if self._timer is None and self._has_timers:
             self._arm()
 
@@ -48,14 +55,15 @@ class PoolUpkeep(Transport):
         """Wake up when the next idle connection expires; sync backends cannot."""
         due = self._policy.next_expiry()
         if due is not None:
-            delay = max(due - self._backend.now(), 0.0)
+            delay = max(due - self._now(), 0.0)
             self._timer = self._backend.call_later(delay, self._on_timer)
+            self._timer_due = due
             self._has_timers = self._timer is not None
 
     def _on_timer(self) -> None:
         self._timer = None
         with self._lock:
-            self._policy.expire(self._backend.now())
+            self._policy.expire(self._now())
         self._arm()
         spawn(self._settle)
 
@@ -76,20 +84,33 @@ class PoolUpkeep(Transport):
             slow = [slot for slot in closing if not self._close_at_once(slot)]
             if slow:
                 shielded(self._settle_slowly, slow)
+        self._end_drain()
+
+    def _end_drain(self) -> None:
+        """Wake those who close gracefully, if nothing is left for them to wait for."""
+        if self._draining and not self._policy.is_busy:
+            for event in list(self._draining):
+                event.set_soon()
 
     def _settle_slowly(self, slots: list[Slot]) -> None:
         for slot in slots:
             connection: HTTPConnection = slot.connection
-            if connection.dial is not None:
-                connection.dial.cancel()
-                connection.dial.wait()
-            connection.shut(slot.reason)
-            self._closed(slot)
+            dial = connection.dial
+            try:
+                # The task of one that has been opened is not waited for: it may be waiting for us.
+                if dial is not None and connection.open_connection is None:
+                    dial.cancel()
+                    dial.wait()
+                connection.shut(slot.reason)
+            finally:
+                self._closed(slot)
         self._settle()
 
     def _close_at_once(self, slot: Slot) -> bool:
         """Close without waiting, where that can be done."""
         connection: HTTPConnection | None = slot.connection
+        if slot.state == CLOSED:
+            return True
         if connection is not None and not connection.shut_at_once(slot.reason):
             return False
         self._closed(slot)
@@ -118,14 +139,19 @@ class PoolUpkeep(Transport):
     def _reclaim(self) -> None:
         """Free the slots of dropped responses. Where the lock is taken, its holder does it: every
         change is followed by `_settle`, which looks at `_dropped` after the lock is free."""
-        while self._dropped and self._lock.acquire(blocking=False):
+        while self._dropped and not is_held_here(self._lock):
+            if not self._lock.acquire(blocking=False):
+                return
             try:
                 while self._dropped:
                     slot = self._dropped.popleft()
                     self._policy.discard(slot, "dropped")
                     self._policy.closed(slot)
-                waiters = self._policy.take_wake()
+                    slot.connection.detach()
+                events = [waiter.event for waiter in self._policy.take_wake()]
+                if self._draining and not self._policy.is_busy:
+                    events += self._draining
             finally:
                 self._lock.release()
-            for waiter in waiters:
-                waiter.event.set_soon()
+            for event in events:
+                event.set_soon()

@@ -254,7 +254,11 @@ class Peer:
             if not select.select([self._socket], [], [], 0)[0]:
                 return False
             try:
-                return not self._socket.recv(1, socket.MSG_PEEK)
+                # Without waiting: the script may have read it meanwhile.
+                flags = socket.MSG_PEEK | getattr(socket, "MSG_DONTWAIT", 0)
+                return not self._socket.recv(1, flags)
+            except BlockingIOError:
+                return False
             except OSError:
                 return True
 

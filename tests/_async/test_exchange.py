@@ -313,9 +313,29 @@ async def test_h6_an_early_answer_ends_the_upload(end: str, is_chunked: bool) ->
             )
             assert (response.status, response.content) == (413, b"big")
             assert body.taken < 30
-            assert body.closed
             assert pool.connections == []
             assert (await pool.request("GET", server.url)).content == b"ok"
+
+
+async def test_h6_a_generator_that_is_left_half_way_is_closed() -> None:
+    closed = []
+
+    async def body() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield bytes(1_000_000)
+        finally:
+            closed.append(True)
+
+    def script(peer: Peer) -> None:
+        peer.read_head()
+        peer.send(TOO_LARGE)
+        peer.hang()
+
+    with ScriptedServer(script) as server:
+        async with AsyncConnectionPool() as pool:
+            assert (await pool.request("POST", server.url, content=body())).status == 413
+            assert closed == [True]
 
 
 async def test_h6_an_early_answer_to_a_body_in_memory() -> None:

@@ -215,6 +215,9 @@ def test_waits_longer_than_poll_can(pair, monkeypatch):
 class NotWaking:
     """A socket whose shutdown nobody notices who is waiting for it."""
 
+    def fileno(self):
+        return -1
+
     def shutdown(self, how):
         pass
 
@@ -501,7 +504,10 @@ def test_abort_wakes_another_thread(pair, operation, argument, error):
         assert stream.abort()
     assert type(outcome[0]) is error
     assert stream.get_extra_info("socket").fileno() == -1
-    assert BIG.startswith(drain(peer))  # ended by FIN
+    try:
+        assert BIG.startswith(drain(peer))  # ended by FIN
+    except ConnectionResetError:
+        assert operation != "read"  # what was written had no room: the end would have had to wait
 
 
 @pytest.mark.parametrize("operation", ["read", "read_nowait", "is_readable", "write"])
@@ -723,6 +729,7 @@ def test_connections_that_are_made_or_fail_at_once(monkeypatch):
 def test_g09_a_slow_attempt_may_still_win():
     """The first address answers after the second was begun: the attempt is still there to win."""
     with socket.socket() as late, blackhole(("127.0.0.2", 0)) as (_, port):
+        late.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         late.bind(("127.0.0.1", port))
         late.listen(0)
         with socket.create_connection(("127.0.0.1", port)) as filler:
