@@ -52,7 +52,9 @@ def parse_timeouts(value: Any) -> Timeouts:
     for name, limit in value.items():
         if name not in _FIELDS:
             raise _bad_timeout(f"has the unknown key {name!r}")
-        if limit is None or ((type(limit) is float or type(limit) is int) and 0 <= limit <= _LONGEST):
+        if limit is None or (
+            (type(limit) is float or type(limit) is int) and 0 <= limit <= _LONGEST
+        ):
             continue
         if isinstance(limit, bool) or not isinstance(limit, (int, float)):
             raise _bad_timeout(f"{name!r} must be a number of seconds or None, not {limit!r}")

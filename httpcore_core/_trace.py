@@ -137,11 +137,16 @@ class AsyncTracer:
         await self.emit(f"{name}.complete", {"return_value": None})
 
 
+def _callback(extensions: Any) -> Any:
+    """What is no dictionary is refused a moment later, by `plan_request`."""
+    return extensions.get("trace") if extensions and hasattr(extensions, "get") else None
+
+
 def get_tracer(extensions: dict[str, Any]) -> Tracer | None:
-    callback = extensions.get("trace") if extensions else None
+    callback = _callback(extensions)
     return None if callback is None and not _is_logged() else Tracer(callback)
 
 
 def get_async_tracer(extensions: dict[str, Any]) -> AsyncTracer | None:
-    callback = extensions.get("trace") if extensions else None
+    callback = _callback(extensions)
     return None if callback is None and not _is_logged() else AsyncTracer(callback)

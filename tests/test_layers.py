@@ -55,7 +55,7 @@ HOMES = {
 }
 
 MAX_LINES = 400
-MAX_DRIVER_LINES = 1300  # without comments, docstrings and blank lines
+MAX_DRIVER_LINES = 1400  # without comments, docstrings and blank lines
 
 
 class Import(NamedTuple):

@@ -1,4 +1,4 @@
-"""Every Python example of the README runs as it is printed; only its addresses are changed.
+"""Every Python example of README and docs runs as it is printed; only its addresses are changed.
 
 Each runs in an interpreter of its own with warnings as errors, against a server in this process.
 """
@@ -17,7 +17,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+TEXTS = [README, *(p.read_text(encoding="utf-8") for p in sorted(ROOT.glob("docs/*.md")))]
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", "\n".join(TEXTS), re.DOTALL | re.MULTILINE)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

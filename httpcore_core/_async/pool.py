@@ -165,11 +165,11 @@ class AsyncConnectionPool(AsyncPoolUpkeep):
                 if not slot.reused or _opened(slot).begin_use():
                     return slot
             except BaseException as exc:
-                slot = waiter.slot
+                given = waiter.slot
                 with self._lock:
                     self._policy.cancel(waiter, self._now())
-                if slot is not None:
-                    self._rest(slot)
+                if given is not None:
+                    self._rest(given)
                 await self._settle()
                 if isinstance(exc, TransportError):
                     exc.located(str(exchange.origin), exchange.phase)
@@ -191,11 +191,7 @@ class AsyncConnectionPool(AsyncPoolUpkeep):
                 await self._dial(slot, waiter, exchange)
             else:
                 raise PoolClosed("the pool was closed meanwhile")
-        error, waiter.error = waiter.error, None
-        try:
-            raise error
-        finally:
-            del error  # its traceback has this frame: no cycle
+        raise waiter.take_error()
 
     async def _queue(self, waiter: Waiter, exchange: Exchange, started: float) -> None:
         """Wait in line for a slot, for as long as `pool` allows."""
@@ -223,7 +219,7 @@ class AsyncConnectionPool(AsyncPoolUpkeep):
         try:
             raise exc
         finally:
-            del exc  # as in `_wait_for_slot`
+            del exc  # its traceback has this frame: no cycle
 
     # Dialling
 
@@ -279,9 +275,7 @@ class AsyncConnectionPool(AsyncPoolUpkeep):
             return
         timeout = slot.connection.open_connection.keep_alive_timeout if reusable else None
         with self._lock:
-            self._policy.release(
-                slot, self._now(), reusable=reusable, keepalive_timeout=timeout
-            )
+            self._policy.release(slot, self._now(), reusable=reusable, keepalive_timeout=timeout)
         self._rest(slot)
         await self._settle()
 
@@ -342,7 +336,8 @@ class AsyncConnectionPool(AsyncPoolUpkeep):
     def _after_fork(self) -> None:
         """In the child, at once: the connections are the parent's, down to the finalisers."""
         slots = self._policy.slots()
-        if not self._lock.acquire(blocking=False):  # by a thread that the child does not have, perhaps half-way
+        if not self._lock.acquire(blocking=False):
+            # It is held by a thread that the child does not have, perhaps half-way.
             self._policy = PoolPolicy(**dataclasses.asdict(self._limits))
         else:
             self._policy.reset()

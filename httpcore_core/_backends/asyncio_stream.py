@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from .._exceptions import LocalProtocolError, ReadError, ReadTimeout, WriteError, WriteTimeout
 from .asyncio_protocol import CLOCK_STEP, SocketProtocol
 from .base import AsyncNetworkStream
-from .sockets import extra_info, readable_poll, read_error, write_error
+from .sockets import extra_info, read_error, readable_poll, write_error
 
 if TYPE_CHECKING:
     import ssl

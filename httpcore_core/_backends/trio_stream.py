@@ -27,7 +27,7 @@ import trio
 
 from .._exceptions import LocalProtocolError, ReadError, ReadTimeout, WriteError, WriteTimeout
 from .base import AsyncNetworkStream
-from .sockets import extra_info, readable_poll, read_error, shut_down, write_error
+from .sockets import extra_info, read_error, readable_poll, shut_down, write_error
 from .trio_timers import Timer, call_at, call_safely
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ these notes. Times are passed in: this file has no clock.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -141,11 +142,12 @@ def _check_callable(name: str, value: Any) -> None:
         raise LocalProtocolError(f"the {name!r} extension must be callable", phase="request")
 
 
+_is_host_name = re.compile(r"[!-~]{1,253}").fullmatch  # what TLS cannot send is refused there
+
+
 def _sni_hostname(value: Any) -> str | None:
     if isinstance(value, bytes):
         value = value.decode("ascii", "replace")
-    if value is None or (isinstance(value, str) and value and value.isascii()):
+    if value is None or (isinstance(value, str) and _is_host_name(value)):
         return value
-    raise LocalProtocolError(
-        f"the 'sni_hostname' extension must be a host name, not {value!r}", phase="request"
-    )
+    raise LocalProtocolError("the 'sni_hostname' extension must be a host name", phase="request")

@@ -42,6 +42,12 @@ class Waiter:
         self.error: BaseException | None = None
         self.event: Any = None  # the driver's
 
+    def take_error(self) -> BaseException:
+        """The error, to be raised: kept here it would be in a cycle with its own traceback."""
+        error, self.error = self.error, None
+        assert error is not None
+        return error
+
 
 class Slot:
     """One connection's place in the pool, from before the dial until the socket is gone."""

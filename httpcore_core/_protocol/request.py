@@ -23,7 +23,7 @@ __all__ = ["RequestPlan", "check_trailers", "framing_field", "origin_of", "plan_
 
 # RFC 9110, section 5.6.2.
 _is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_token_of = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]*").match
+_split_token = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z]").split
 # RFC 9110, section 5.5: visible characters, with spaces and tabs between them only.
 _is_value = re.compile(
     rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?"
@@ -199,7 +199,7 @@ def _read_fields(plan: RequestPlan) -> bytes | None:
 
 def _kind(name: bytes) -> int:
     if not _is_token(name):
-        start = _token_of(name)[0]  # what comes after it is often the value: b"Name: value"
+        start = _split_token(name, 1)[0]  # what comes after it is often the value: b"Name: value"
         raise _refuse(f"illegal header name, beginning with {start[:80]!r}")
     return _SPECIAL.get(name.lower(), _ORDINARY)
 

@@ -78,9 +78,6 @@ def make_exchange(
     method: bytes, url: URL, headers: Headers, stream: Any, extensions: Extensions
 ) -> Exchange:
     """Check the arguments of `handle_request`, before any socket is touched."""
-    if extensions and not isinstance(extensions, dict):
-        kind = type(extensions).__name__
-        raise LocalProtocolError(f"extensions are a dictionary, not {kind}", phase="request")
     request = Request(method, url, headers, stream, extensions)
     exchange = Exchange(request, get_tracer(extensions))
     if exchange.plan.body is None and not hasattr(stream, "__iter__"):

@@ -101,14 +101,16 @@ def test_soak_of_async_code(flavour: str) -> None:
     done = {"ok": 0, "failed": 0, "cancelled": 0}
 
     async def one(
-        pool: AsyncConnectionPool, how: str, url: str, content: bytes | None, limits: dict[str, float]
+        pool: AsyncConnectionPool,
+        how: str,
+        url: str,
+        content: bytes | None,
+        limits: dict[str, float],
     ) -> None:
         method = "GET" if content is None else "POST"
         extensions = {"timeout": limits}
         try:
-            async with pool.stream(
-                method, url, content=content, extensions=extensions
-            ) as response:
+            async with pool.stream(method, url, content=content, extensions=extensions) as response:
                 if how == "whole":
                     body = await response.stream.aread()
                     if response.status == 200:
