@@ -1,4 +1,4 @@
-"""HTTPS through the pool: verification, SNI, sessions, contexts, truncation (N4 to N9, D24, D25)."""
+"""HTTPS through the pool: verification, SNI, sessions, contexts, ends (N4 to N9, D24, D25)."""
 
 from __future__ import annotations
 

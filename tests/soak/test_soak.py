@@ -46,6 +46,7 @@ def cut(exchange: Exchange) -> None:
     exchange.peer.close()
 
 
+Limits = dict[str, float]
 ROUTES: dict[str, Any] = {"reset": reset, "cut": cut}
 
 
@@ -157,7 +158,7 @@ def test_soak_of_forty_threads() -> None:
     done = {"ok": 0, "failed": 0}
 
     def one(
-        pool: ConnectionPool, how: str, url: str, content: bytes | None, limits: dict[str, float]
+        pool: ConnectionPool, how: str, url: str, content: bytes | None, limits: Limits
     ) -> None:
         method = "GET" if content is None else "POST"
         try:
