@@ -2,7 +2,7 @@
 
 Who gets which connection is decided by `PoolPolicy`, a plain object. This file asks it under the
 lock, and outside the lock does what it answered: dialling and waiting are here, closing and waking
-in `upkeep`.
+in `upkeep`, another event loop or process in `contexts`.
 
 How a connection changes hands. A request brings a `Waiter`; the policy gives the waiter a `Slot`,
 at once or later. A slot that is CONNECTING must be dialled by the waiter that got it; in async code
@@ -14,16 +14,14 @@ is over, the connection calls `_released`, and the policy passes the slot on.
 from __future__ import annotations
 
 import dataclasses
-import os
-import weakref
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._backends.auto import AutoBackend
 from .._backends.base import AsyncNetworkBackend, AsyncResolver, SocketOption
-from .._concurrency import AsyncEvent, Lock, is_held_here, is_running, spawn_async
-from .._exceptions import LocalProtocolError, PoolClosed, PoolTimeout, TransportError
+from .._concurrency import AsyncEvent, is_held_here, spawn_async
+from .._exceptions import ConnectTimeout, PoolClosed, PoolTimeout, TransportError
 from .._models import URL, Extensions, Headers, Response
 from .._options import (
     DEFAULT_MAX_HEADER_BYTES,
@@ -36,15 +34,15 @@ from .._protocol.pool import ACTIVE, CONNECTING, IDLE, PoolPolicy, PoolStats, Sl
 from .._protocol.retry import may_retry
 from .._tls import session_store
 from .connection import AsyncHTTPConnection
+from .contexts import AsyncPoolContexts
 from .http11 import AsyncHTTP11Connection
 from .transport import make_exchange
-from .upkeep import AsyncPoolUpkeep
 
 if TYPE_CHECKING:
     import ssl
 
 
-class AsyncConnectionPool(AsyncPoolUpkeep):
+class AsyncConnectionPool(AsyncPoolContexts):
     """Keeps connections and lends them to requests.
 
     All limits are counts or seconds, None is no limit. `retries` repeats failed connection
@@ -93,9 +91,7 @@ class AsyncConnectionPool(AsyncPoolUpkeep):
         # Holds the TLS sessions of the caller's context while no connection is open.
         self._sessions = None if ssl_context is None else session_store(ssl_context)
         self._policy = PoolPolicy(**dataclasses.asdict(self._limits))
-        self._context: object = _UNUSED
         self._now = self._backend.now
-        _pools.add(self)
 
     # Requests
 
@@ -170,6 +166,7 @@ class AsyncConnectionPool(AsyncPoolUpkeep):
                     self._policy.cancel(waiter, self._now())
                 if given is not None:
                     self._rest(given)
+                    self._hand_over_dial(given, exchange)
                 await self._settle()
                 if isinstance(exc, TransportError):
                     exc.located(str(exchange.origin), exchange.phase)
@@ -183,8 +180,10 @@ class AsyncConnectionPool(AsyncPoolUpkeep):
             await self._settle()
         while waiter.error is None:
             slot = waiter.slot
-            if slot is None or slot.adopted:
+            if slot is None:
                 await self._queue(waiter, exchange, started)
+            elif slot.adopted:
+                await self._share_dial(slot, waiter, exchange)
             elif slot.state == ACTIVE:
                 return slot
             elif slot.state == CONNECTING:
@@ -239,6 +238,27 @@ class AsyncConnectionPool(AsyncPoolUpkeep):
         await event.wait(None)
         if connection.open_connection is not None:
             connection.dial = None
+
+    def _hand_over_dial(self, slot: Slot, exchange: Exchange) -> None:
+        """A request gave up; if another one has taken over its dial, tell that one."""
+        with self._lock:
+            heir = slot.waiter if slot.adopted else None
+        if heir is not None:
+            exchange.trace = None  # the dial's further steps are not this request's any more
+            heir.event.set()
+
+    async def _share_dial(self, slot: Slot, waiter: Waiter, exchange: Exchange) -> None:
+        """Wait for a dial that another request began, as long as our own `connect` allows."""
+        with self._lock:
+            if not slot.adopted:
+                return
+            waiter.event = event = AsyncEvent()
+        exchange.phase = "connect"
+        limit = exchange.timeouts.connect
+        if not await event.wait(exchange.budget(limit, self._now())) and slot.adopted:
+            error = ConnectTimeout("a connection that was begun before was not made in time")
+            exchange.explain(error, limit, self._now())
+            raise error
 
     async def _connect(self, slot: Slot, exchange: Exchange) -> None:
         """The dial. Its outcome goes to whoever the slot belongs to by then."""
@@ -315,43 +335,6 @@ class AsyncConnectionPool(AsyncPoolUpkeep):
                     self._policy.discard(slot, "peer closed")
         await self._settle()
 
-    # Another event loop, another process
-
-    def _enter(self, context: object) -> None:
-        """The pool is used in another event loop, or after a fork: start with no connections."""
-        self._check_interrupted()
-        with self._lock:
-            if context is self._context:
-                return  # another thread was faster
-            if is_running(self._context):
-                raise LocalProtocolError("the pool is in use in another running event loop")
-            slots = self._policy.reset() if self._context is not _UNUSED else []
-            self._now = self._backend.bound_now()
-            self._start_over(context, slots)
-
-    def _check_interrupted(self) -> None:
-        if is_held_here(self._lock):
-            raise LocalProtocolError("a finaliser cannot use the pool whose code it interrupts")
-
-    def _after_fork(self) -> None:
-        """In the child, at once: the connections are the parent's, down to the finalisers."""
-        slots = self._policy.slots()
-        if not self._lock.acquire(blocking=False):
-            # It is held by a thread that the child does not have, perhaps half-way.
-            self._policy = PoolPolicy(**dataclasses.asdict(self._limits))
-        else:
-            self._policy.reset()
-        self._lock = Lock()
-        self._start_over(_FORKED, slots)
-
-    def _start_over(self, context: object, slots: list[Slot]) -> None:
-        self._context = context
-        self._timer = None
-        self._dropped.clear()
-        for slot in slots:
-            if slot.connection is not None:
-                slot.connection.forget()
-
     # Reading
 
     @property
@@ -381,17 +364,3 @@ class AsyncConnectionPool(AsyncPoolUpkeep):
 def _opened(slot: Slot) -> AsyncHTTP11Connection:
     connection: AsyncHTTP11Connection = slot.connection.open_connection
     return connection
-
-
-_UNUSED = object()
-_FORKED = object()
-_pools: weakref.WeakSet[AsyncConnectionPool] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for pool in _pools:
-        pool._after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -17,14 +17,17 @@ import trio
 
 from httpcore_core import (
     AsyncConnectionPool,
+    AsyncMockBackend,
     ConnectError,
     ConnectionPool,
+    ConnectTimeout,
     LocalProtocolError,
     ReadError,
     RemoteProtocolError,
     WriteError,
 )
 from httpcore_core._concurrency import AsyncEvent
+from httpcore_core.testing import Delay
 from httpcore_core.testing.http_server import HTTPServer, pattern
 from httpcore_core.testing.peer import Peer
 from httpcore_core.testing.server import ScriptedServer
@@ -76,6 +79,34 @@ async def test_p7_a_busy_connection_is_left_alone_by_timers() -> None:
             async with pool.stream("GET", f"{server.url}/drip/20") as response:
                 assert await response.stream.aread() == pattern(20)
             await until(lambda: not pool.connections)
+
+
+async def test_n1_an_adopted_dial_is_bounded_by_its_new_owners_limit(settled: Any) -> None:
+    """The first request would dial for ever; the second takes the dial over, but not its limits."""
+    names: list[str] = []
+
+    async def second() -> None:
+        limits = {"connect": 0.05}
+        with pytest.raises(ConnectTimeout, match="limit 0.05 s"):
+            await pool.request("GET", "http://example.com/", extensions={"timeout": limits})
+
+    backend = AsyncMockBackend([OK], connect=[Delay(float("inf")), None])
+    async with AsyncConnectionPool(network_backend=backend, max_connections=1) as pool:
+        async with AsyncTaskGroup() as group:
+            extensions = {"trace": lambda name, info: names.append(name)}
+            first = group.start(request_with, pool, extensions)
+            await until(lambda: pool.stats().connecting == 1)
+            job = group.start(second)
+            await until(lambda: pool.stats().queued == 1)
+            first.cancel()
+            await job.result()
+        settled(pool)
+        assert names[-1] == "connection.connect_tcp.failed"  # and nothing of what came after
+        assert (await pool.request("GET", "http://example.com/")).content == b"ok"
+
+
+async def request_with(pool: AsyncConnectionPool, extensions: dict[str, Any]) -> None:
+    await pool.request("GET", "http://example.com/", extensions=extensions)
 
 
 @contextmanager
