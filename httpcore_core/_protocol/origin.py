@@ -64,7 +64,11 @@ def _ipv6(host: bytes) -> bytes:
     try:
         if b"%" in host or b"@" in host:  # the latter would appear in the error's cause
             raise ValueError("zone identifiers and credentials are not supported")
-        return ipaddress.IPv6Address(host.decode("ascii")).compressed.encode("ascii")
+        address = ipaddress.IPv6Address(host.decode("ascii"))
+        # RFC 5952, section 5; Python itself writes it so from 3.13 on.
+        mapped = address.ipv4_mapped
+        text = address.compressed if mapped is None else f"::ffff:{mapped}"
+        return text.encode("ascii")
     except ValueError as exc:
         raise _refuse(f"illegal IPv6 address {shown(host)}") from exc
 
