@@ -1,4 +1,4 @@
-"""The pool and its connections under attack: a review's tests, written from the contracts alone.
+"""The pool and its connections under attack, written from the contracts alone.
 
 Most use a backend that has the required methods only: no `abort`, no `watch`, and an `aclose` that
 really suspends, so that every window which our own streams keep shut is open here.

@@ -29,8 +29,7 @@ from httpcore_core._protocol import http11 as http11_module
 from httpcore_core.testing.peer import Peer
 from httpcore_core.testing.server import ScriptedServer
 from tests.certificates import Certificates
-from tests.protocol.wire import Outcome, pieces, plan, receive
-from tests.review.hostile import (
+from tests.hostile.case import (
     HEALTHY,
     KINDS,
     LIMITS,
@@ -47,6 +46,7 @@ from tests.review.hostile import (
     healthy,
     outcome,
 )
+from tests.protocol.wire import Outcome, pieces, plan, receive
 
 kinds = pytest.mark.parametrize("kind", KINDS)
 

@@ -1,4 +1,4 @@
-"""One hostile exchange and the look at what is left of it: the invariants of FAULTS.md.
+"""One hostile exchange and the look at what is left of it: the invariants of the fault catalogue.
 
 `Client` is a pool of either colour behind one face, so that each case is written once and runs on
 sync, asyncio, uvloop and trio.
