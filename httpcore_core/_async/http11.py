@@ -239,9 +239,11 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         """`shut` without waiting; false where that cannot be done."""
         if self.reason_closed is None:
             self.reason_closed = reason
-        if self._exchange is None and not self._is_cut_short:
-            return self._stream.close_nowait()
-        return self._stream.abort()
+        if self._exchange is not None or self._is_cut_short:
+            return self._stream.abort()
+        if self._protocol.switched:
+            return False  # what the caller wrote is still to reach the peer: `aclose` sees to it
+        return self._stream.close_nowait()
 
     def forget(self) -> None:
         """Let go of the stream in another event loop or process, without touching it."""

@@ -178,9 +178,6 @@ class SocketProtocol(asyncio.Protocol):
             self._closing = self._loop.create_future()
             await self._closing
 
-    def close_nowait(self) -> bool:
-        return self._shut(may_reset=False)
-
     def abort(self) -> bool:
         return self._shut(may_reset=True)
 

@@ -111,8 +111,8 @@ class NetworkStream:
         return False
 
     def close_nowait(self) -> bool:
-        """Close as `close` does, but without waiting: what was written still reaches the peer.
-        False if the stream cannot. The default aborts."""
+        """Close without waiting, with a goodbye where there is one (TLS); what was written and
+        has no room at the peer is dropped. False if the stream cannot. The default aborts."""
         return self.abort()
 
     def forget(self) -> None:

@@ -266,9 +266,6 @@ class SocketStream(NetworkStream):
     def close(self) -> None:
         self._shut(may_reset=False)
 
-    def close_nowait(self) -> bool:
-        return self._shut(may_reset=False)
-
     def abort(self) -> bool:
         return self._shut(may_reset=True)
 

@@ -298,9 +298,6 @@ class TrioStream(AsyncNetworkStream):
     async def aclose(self) -> None:
         self._shut(may_reset=False)
 
-    def close_nowait(self) -> bool:
-        return self._shut(may_reset=False)
-
     def abort(self) -> bool:
         return self._shut(may_reset=True)
 

@@ -447,9 +447,9 @@ def test_p10_a_sync_pool_closed_at_every_reading_of_the_clock(reused: bool, read
             if self.countdown:
                 self.countdown -= 1
                 if not self.countdown:
-                    closer = threading.Thread(target=close)
-                    closer.start()
-                    closer.join(0.05)  # in vain if the lock is held: it closes a moment later
+                    closers.append(threading.Thread(target=close))
+                    closers[0].start()
+                    closers[0].join(0.05)  # in vain if the lock is held: it closes a moment later
             return super().now()
 
     def close() -> None:
@@ -468,6 +468,7 @@ def test_p10_a_sync_pool_closed_at_every_reading_of_the_clock(reused: bool, read
             errors.append(exc)
 
     errors: list[BaseException] = []
+    closers: list[threading.Thread] = []
     backend = Backend([OK] * 2)
     pool = ConnectionPool(network_backend=backend)
     if reused:
@@ -475,7 +476,9 @@ def test_p10_a_sync_pool_closed_at_every_reading_of_the_clock(reused: bool, read
     thread = threading.Thread(target=request, daemon=True)
     thread.start()
     thread.join(5.0)
-    assert not thread.is_alive(), "hangs"
+    for closer in closers:
+        closer.join(5.0)
+    assert not any(each.is_alive() for each in (thread, *closers)), "hangs"
     assert not errors
     pool.close()
     assert backend.open_streams == 0
