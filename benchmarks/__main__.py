@@ -1,9 +1,15 @@
 """The command line.
 
-python -m benchmarks                        all rows, short: about four minutes
-python -m benchmarks --full                 all rows, with longer rounds
+python -m benchmarks                        all rows, short: three or four minutes
+python -m benchmarks --full                 all rows, longer and more rounds: three times that
 python -m benchmarks --rows 'sync / *'      some rows, by name; wildcards allowed
 python -m benchmarks --list                 the rows there are
+
+What the documentation shows is made by
+
+python -m benchmarks --full --plot docs/images/performance.png --markdown docs/performance.md
+
+A target that is missed is no failure: the exit code is not about it.
 """
 
 from __future__ import annotations
@@ -12,18 +18,21 @@ import argparse
 import contextlib
 import fnmatch
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from .measure import Plan, measure_row
-from .report import Result, as_json, environment, table
-from .rows import ROWS, Row
+from .report import Result, as_json, environment
+from .rows import ROWS
 from .servers import ROOT, ServerError, running_servers
+from .table import MarkersMissing, markdown, table, with_results
+from .variants import Row
 
 RESULTS = ROOT / "benchmarks" / "results"
-SHORT = Plan(rounds=5, seconds=0.12)
-FULL = Plan(rounds=9, seconds=1.0)
+SHORT = Plan(rounds=5, seconds=0.2)
+FULL = Plan(rounds=9, seconds=0.5)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -39,6 +48,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--requests", type=int, help="requests per round, in place of --seconds")
     add("--json", type=Path, help="where to write the samples", default=RESULTS / "latest.json")
     add("--plot", type=Path, help="where to draw the ratios", default=RESULTS / "latest.png")
+    add("--markdown", type=Path, metavar="FILE", help="a document whose results to replace")
     return parser.parse_args(arguments)
 
 
@@ -80,6 +90,27 @@ def measure(rows: Sequence[Row], plan: Plan) -> list[Result]:
     return results
 
 
+def write(results: Sequence[Result], options: argparse.Namespace) -> None:
+    """The table to standard output; the samples, the picture and the document to their files."""
+    about = environment()
+    print(table(results, about))
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(as_json(results, about), indent=1) + "\n")
+    print(f"samples: {options.json}")
+    if options.markdown:
+        document = options.markdown.read_text(encoding="utf-8")
+        document = with_results(document, markdown(results, about))
+        options.markdown.write_text(document, encoding="utf-8")
+        print(f"table: {options.markdown}")
+    try:
+        from .plot import draw
+
+        draw(results, about, options.plot)
+        print(f"plot: {options.plot}")
+    except ImportError:
+        print("no plot: matplotlib is not installed")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     rows = choose(options.rows)
@@ -88,23 +119,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(row.name, "" if row.target is None else f"<= {row.target}")
         return 0 if rows else 2
     raise_descriptor_limit()
+    # To be ended from outside must not leave servers behind: let it unwind, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
+        if options.markdown:  # better now than after minutes of measuring
+            with_results(options.markdown.read_text(encoding="utf-8"), "")
         results = measure(rows, make_plan(options))
-    except ServerError as exc:
+    except (ServerError, MarkersMissing, OSError) as exc:
         print(exc, file=sys.stderr)
         return 2
-    about = environment()
-    print(table(results, about))
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(as_json(results, about), indent=1) + "\n")
-    print(f"samples: {options.json}")
-    try:
-        from .plot import draw
-
-        draw(results, about, options.plot)
-        print(f"plot: {options.plot}")
-    except ImportError:
-        print("no plot: matplotlib is not installed")
+    write(results, options)
     return 1 if any(result.problem for result in results) else 0
 
 

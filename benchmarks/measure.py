@@ -11,12 +11,17 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from . import affinity
 from .report import Result, Sample
-from .rows import Row, Variant
 from .servers import ROOT, Servers
+from .variants import Row, Variant
 
 PATIENCE = 180.0
 """Seconds for one answer of a worker; then it hangs, and the row is given up."""
+
+TURNS = 4
+"""What each of many tasks does at least in a round, so that starting the tasks is not what is
+measured."""
 
 
 class WorkerError(Exception):
@@ -40,7 +45,7 @@ class Worker:
         self._variant = variant
         self._process = process
         self.engine: str | None = None
-        self._answer()
+        self.python: str = self._answer()["python"]
 
     def measure(self, count: int) -> Sample:
         assert self._process.stdin is not None
@@ -51,15 +56,19 @@ class Worker:
         return Sample(answer["value"], answer["wall"])
 
     def count_for(self, row: Row, plan: Plan) -> int:
-        """How many operations to make in one round. Finding out is the warm-up, too."""
+        """How many operations to make in one round. Finding out is the warm-up, too: it goes on
+        until it has taken about as long as a round: what comes first is slower than the rest."""
         concurrency = self._variant.concurrency
-        least = max(20, 2 * concurrency)
-        if row.count is not None:
-            self.measure(row.count)
-            return row.count
+        least = row.count or max(20, TURNS * concurrency)
+        if plan.count is not None and row.count is None:
+            least = max(plan.count, concurrency)
         sample = self.measure(least)
-        if plan.count is not None:
-            return max(plan.count, concurrency)
+        if row.count is not None or plan.count is not None:
+            return least
+        count = least
+        while sample.wall * count < 0.8 * plan.seconds:
+            count = min(10 * count, 1 + int(plan.seconds / sample.wall))
+            sample = self.measure(count)
         return max(least, int(plan.seconds / sample.wall))
 
     def _answer(self) -> dict[str, Any]:
@@ -77,14 +86,15 @@ class Worker:
 @contextlib.contextmanager
 def running_worker(variant: Variant, servers: Servers) -> Iterator[Worker]:
     arguments = [json.dumps(asdict(variant)), json.dumps(asdict(servers))]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.worker", *arguments],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-    )
+    with affinity.client_cpu():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", *arguments],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
     with process:
         try:
             yield Worker(variant, process)
@@ -93,15 +103,20 @@ def running_worker(variant: Variant, servers: Servers) -> Iterator[Worker]:
 
 
 def measure_row(row: Row, servers: Servers, plan: Plan) -> Result:
-    """Ours, peer, ours, peer ... A row whose worker fails comes back with the problem."""
+    """Ours, peer, peer, ours, ours, peer ...: each is first as often as the other, so that neither
+    gains when the machine slowly becomes faster or slower. A row whose worker fails comes back with
+    the problem."""
     result = Result(row)
     try:
         with running_worker(row.ours, servers) as ours, running_worker(row.peer, servers) as peer:
-            counts = ours.count_for(row, plan), peer.count_for(row, plan)
-            for _ in range(plan.rounds):
-                result.ours.append(ours.measure(counts[0]))
-                result.peer.append(peer.measure(counts[1]))
-            result.engine = ours.engine
+            ours_count, peer_count = ours.count_for(row, plan), peer.count_for(row, plan)
+            sides = [(ours, ours_count, result.ours), (peer, peer_count, result.peer)]
+            for _ in range(plan.rounds * row.rounds):
+                for worker, count, samples in sides:
+                    samples.append(worker.measure(count))
+                sides.reverse()
+            result.python = ours.python
+            result.engine, result.peer_engine = ours.engine, peer.engine
     except WorkerError as exc:
         result.problem = str(exc)
     return result

@@ -1,4 +1,4 @@
-"""From samples to ratios, verdicts, a table and JSON. Pure: nothing here measures anything."""
+"""From samples to ratios, verdicts and JSON. Pure: nothing here measures anything."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from math import comb
 from statistics import median
 from typing import Any, Literal, NamedTuple
 
-from .rows import Row
+from . import affinity
+from .variants import Row
 
 Verdict = Literal["holds", "missed", ""]
 
@@ -29,7 +31,9 @@ PACKAGES = (
     "urllib3",
 )
 
-_SCALES = {"us": 1e6, "ms": 1e3, "KiB": 1 / 1024}
+DOUBT = 1 / 16
+"""How often the interval of a row may miss what would be the median of very many rounds. It is what
+the smallest and the largest of five rounds give."""
 
 
 class Sample(NamedTuple):
@@ -44,14 +48,16 @@ class Result:
     """The samples of one row, round by round, or the problem that prevented them.
 
     The two samples of a round were taken one right after the other, so the ratio of a round is
-    less at the mercy of the machine's moods than either of them; the row's ratio is the median of
-    the rounds' ratios, and its spread goes from the smallest to the largest.
+    less at the mercy of the machine's moods than either of them. The row's ratio is the median of
+    the rounds' ratios. Its `interval` comes from their order alone, whatever their distribution.
     """
 
     row: Row
     ours: list[Sample] = field(default_factory=list)
     peer: list[Sample] = field(default_factory=list)
-    engine: str | None = None  # of our HTTP/1.1: "h11" or "speed"
+    python: str = ""  # implementation and version, as the workers have reported it
+    engine: str | None = None  # the one of our HTTP/1.1, likewise; None if we were not asked
+    peer_engine: str | None = None  # the same where the peer is ours, too
     problem: str = ""
 
     @property
@@ -63,12 +69,25 @@ class Result:
         return median(self.ratios)
 
     @property
-    def spread(self) -> tuple[float, float]:
-        return min(self.ratios), max(self.ratios)
+    def interval(self) -> tuple[float, float]:
+        """Where the ratio would be found with many more rounds: see `outliers`."""
+        ordered = sorted(self.ratios)
+        left_out = outliers(len(ordered))
+        return ordered[left_out], ordered[-1 - left_out]
 
     @property
     def wall_ratio(self) -> float:
         return median(a.wall / b.wall for a, b in zip(self.ours, self.peer, strict=True))
+
+    @property
+    def busy(self) -> tuple[float, float]:
+        """The CPU's share of the wall time, ours and the peer's. A client that is below 1 waits for
+        the server, under load too: it then wakes up for few responses at a time, which costs more
+        of them than when it finds many."""
+        ours, peer = (
+            median(sample.value / sample.wall for sample in side) for side in (self.ours, self.peer)
+        )
+        return ours, peer
 
     @property
     def verdict(self) -> Verdict:
@@ -78,17 +97,32 @@ class Result:
 
     @property
     def is_close(self) -> bool:
-        """Whether some rounds say one thing and some the other."""
+        """Whether more rounds could change the verdict."""
         if self.problem or self.row.target is None:
             return False
-        low, high = self.spread
+        low, high = self.interval
         return low <= self.row.target < high
 
     @property
     def is_other_engine(self) -> bool:
-        """Whether the target is meant for another engine than the one that was measured."""
-        engine = self.row.engine
-        return engine is not None and self.engine is not None and engine != self.engine
+        """Whether the row is about another engine than the one that was measured."""
+        return None not in (self.row.engine, self.engine) and self.row.engine != self.engine
+
+
+def outliers(rounds: int) -> int:
+    """How many rounds at either end the interval for the median leaves out.
+
+    A round is below the true median as often as above it, so the number of those below is that of
+    the heads of as many coins: the interval is too high, or too low, only if it was nearly all
+    heads or nearly all tails.
+    """
+    left_out, chance = 0, 2 * 0.5**rounds
+    while left_out + 1 < rounds / 2:
+        chance += 2 * comb(rounds, left_out + 1) * 0.5**rounds
+        if chance > DOUBT:
+            break
+        left_out += 1
+    return left_out
 
 
 def environment() -> dict[str, Any]:
@@ -98,6 +132,7 @@ def environment() -> dict[str, Any]:
         "implementation": platform.python_implementation(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
+        "own_cpus": affinity.are_apart(),
         "packages": {name: _version(name) for name in PACKAGES},
     }
 
@@ -110,8 +145,8 @@ def _version(name: str) -> str | None:
 
 
 def engine_of(results: Sequence[Result]) -> str | None:
-    """The engine that our HTTP/1.1 has used in these rows; there is only one."""
-    return next((result.engine for result in results if result.engine), None)
+    """The engine of all rows that do not ask for one: ``httptools``, or what is left without it."""
+    return next((r.engine for r in results if r.engine and r.row.engine == "httptools"), None)
 
 
 def as_json(results: Sequence[Result], about: dict[str, Any]) -> dict[str, Any]:
@@ -123,76 +158,18 @@ def _row_as_json(result: Result) -> dict[str, Any]:
     if result.problem:
         return row | {"problem": result.problem}
     return row | {
+        "python": result.python,
         "engine_used": result.engine,
+        "engine_used_by_peer": result.peer_engine,
         "ratio": result.ratio,
-        "spread": list(result.spread),
+        "interval": list(result.interval),
+        "spread": [min(result.ratios), max(result.ratios)],
         "wall_ratio": result.wall_ratio,
+        "busy": None if result.row.unit == "KiB" else list(result.busy),
         "verdict": result.verdict or None,
+        "is_close": result.is_close,
         "samples": {
             name: [sample._asdict() for sample in samples]
             for name, samples in (("ours", result.ours), ("peer", result.peer))
         },
     }
-
-
-def table(results: Sequence[Result], about: dict[str, Any]) -> str:
-    """Everything, as text. CPU columns are medians for one operation."""
-    lines = [_headline(about, engine_of(results)), ""]
-    cells: list[tuple[str, ...]] = [
-        ("ours / peer", "ours", "peer", "", "ratio", "spread", "wall", "target", "")
-    ]
-    cells += [_cells(result) for result in results if not result.problem]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line in cells:
-        first, *others = (
-            cell.ljust(width) if n in (0, 3, 8) else cell.rjust(width)
-            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        lines.append("  ".join((first, *others)).rstrip())
-    lines += ["", *_legend(results)]
-    lines += [f"{r.row.name}: not measured: {r.problem}" for r in results if r.problem]
-    return "\n".join(lines) + "\n"
-
-
-def _headline(about: dict[str, Any], engine: str | None) -> str:
-    versions = [f"{name} {version}" for name, version in about["packages"].items() if version]
-    return (
-        f"{about['implementation']} {about['python']}, {about['system']}, {about['cpus']} CPUs, "
-        f"HTTP/1.1 engine: {engine or 'unknown'}\n{', '.join(versions)}"
-    )
-
-
-def _cells(result: Result) -> tuple[str, ...]:
-    row = result.row
-    low, high = result.spread
-    verdict = f"{result.verdict}{' (close)' if result.is_close else ''}"
-    if result.is_other_engine:
-        verdict += " *"
-    return (
-        row.name,
-        _figure(median(sample.value for sample in result.ours), row.unit),
-        _figure(median(sample.value for sample in result.peer), row.unit),
-        row.unit,
-        f"{result.ratio:.3f}",
-        f"{low:.2f} to {high:.2f}",
-        "" if row.unit == "KiB" else f"{result.wall_ratio:.2f}",
-        "" if row.target is None else f"{row.target:.2f}",
-        verdict,
-    )
-
-
-def _figure(value: float, unit: str) -> str:
-    scaled = value * _SCALES[unit]
-    return f"{scaled:,.0f}" if scaled >= 100 else f"{scaled:.2f}"
-
-
-def _legend(results: Sequence[Result]) -> list[str]:
-    lines = ["ratio: of CPU time (of bytes where the unit is KiB); wall: of wall time."]
-    if any(result.is_close for result in results):
-        lines.append("close: the rounds do not agree on whether the target is met.")
-    if any(result.is_other_engine for result in results):
-        lines.append("*: the target is meant for the other HTTP/1.1 engine.")
-    missed = sum(result.verdict == "missed" for result in results)
-    held = sum(result.verdict == "holds" for result in results)
-    lines.append(f"{held} targets hold, {missed} are missed.")
-    return lines

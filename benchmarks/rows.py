@@ -1,136 +1,160 @@
 """What is compared with what, and how large the ratio may be.
 
-A row names two variants. A variant is a function in `stacks`, how it is run, and its options. The
-peers are measured as their users would use them: a pool of the same size, the same keep-alive and
-a time limit on every wait. "300 at once" means on 300 connections, unless the row says otherwise.
+The peers are measured as their users would use them: a pool of the same size, the same keep-alive
+and a time limit on every wait. "300 at once" means on 300 connections, unless the row says
+otherwise. Ours runs with the engine it finds, ``httptools`` where that is installed, unless the row
+is about ``h11``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-Runner = Literal["sync", "asyncio", "uvloop", "trio", "value"]
+from .variants import Engine, Row, Runner, Variant
 
+SYNC = "Small requests, sync"
+ASYNCIO = "Small requests, asyncio"
+UVLOOP = "Small requests, asyncio on uvloop"
+TRIO = "Small requests, trio"
+OWN_COST = "Our own cost under load: 1000 at once / 20 at once"
+TRANSFERS = "Transfers of 100 MB"
+POOL = "A full pool / a small one"
+COLD = "Start and memory"
 
-@dataclass(frozen=True)
-class Variant:
-    """One stack with its options, as a worker process runs it.
-
-    `stack` is ``module:function`` in `benchmarks.stacks`. The runner ``value`` is for stacks that
-    measure something else than the CPU time of this process, and return it.
-    """
-
-    stack: str
-    runner: Runner = "sync"
-    concurrency: int = 1
-    options: dict[str, Any] = field(default_factory=dict)
+_EVENT_LOOPS: dict[Runner, str] = {"asyncio": ASYNCIO, "uvloop": UVLOOP, "trio": TRIO}
 
 
-@dataclass(frozen=True)
-class Row:
-    """`target`: the ratio ours / peer must not be above it; None: for information.
-
-    `engine`: the HTTP/1.1 engine the target is meant for, ``speed`` (httptools) or ``h11``.
-    """
-
-    name: str
-    ours: Variant
-    peer: Variant
-    target: float | None = None
-    engine: Literal["speed", "h11"] | None = None
-    unit: Literal["us", "ms", "KiB"] = "us"
-    count: int | None = None  # operations per round, where it is not to be found by calibration
+def _engine(engine: Engine) -> dict[str, Any]:
+    """The option of our stacks. A target for httptools is for what comes without asking."""
+    return {"engine": "h11"} if engine == "h11" else {}
 
 
-def _exchange(library: str, runner: Runner, concurrency: int, pool: int) -> Variant:
+def _sync(name: str, peer: str, target: float | None = None, engine: Engine = "httptools") -> Row:
+    ours = Variant("sync:core", options=_engine(engine))
+    return Row(f"sync / {name}", SYNC, ours, Variant(f"sync:{peer}"), target, engine)
+
+
+SYNC_ROWS = [
+    _sync("pycurl", "pycurl", 1.0),
+    _sync("httpcore2", "httpcore2", 0.20),
+    _sync("h11 alone", "h11_alone", 1.25, "h11"),
+    _sync("pyreqwest", "pyreqwest"),
+    _sync("httpcore", "httpcore"),
+    _sync("urllib3", "urllib3"),
+    _sync("bare socket", "bare_socket"),
+    Row(
+        "sync, httptools / h11",
+        SYNC,
+        Variant("sync:core"),
+        Variant("sync:core", options=_engine("h11")),
+    ),
+    Row("httpclient GET / handle_request", SYNC, Variant("sync:client"), Variant("sync:core"), 1.6),
+]
+
+
+def _versus(
+    peer: str,
+    runner: Runner,
+    concurrency: int,
+    target: float | None = None,
+    engine: Engine = "httptools",
+    *,
+    tls: bool = False,
+) -> Row:
     """Small requests by many tasks."""
-    return Variant(f"asynchronous:{library}", runner, concurrency, {"pool": pool})
-
-
-def _versus(peer: str, runner: Runner, concurrency: int, target: float | None) -> Row:
+    extra = {"tls": True} if tls else {}
+    options = {"pool": concurrency, **extra}
+    label = ", ".join([runner, *["h11"] * (engine == "h11"), *["TLS"] * tls])
     return Row(
-        f"{runner} / {peer}, {concurrency} at once",
-        _exchange("core", runner, concurrency, concurrency),
-        _exchange(peer, runner, concurrency, concurrency),
+        f"{label} / {peer}, {concurrency} at once",
+        _EVENT_LOOPS[runner],
+        Variant("asynchronous:core", runner, concurrency, {**options, **_engine(engine)}),
+        Variant(f"asynchronous:{peer}", runner, concurrency, options),
         target,
-        None if target is None else "speed",
+        engine,
     )
 
 
-def _sync_rows() -> list[Row]:
-    ours = Variant("sync:core")
-    peers: list[tuple[str, str, float | None, Literal["speed", "h11"] | None]] = [
-        ("pycurl", "pycurl", 1.0, "speed"),
-        ("httpcore2", "httpcore2", 0.20, "speed"),
-        ("h11 alone", "h11_alone", 1.25, "h11"),
-        ("pyreqwest", "pyreqwest", None, None),
-        ("httpcore", "httpcore", None, None),
-        ("urllib3", "urllib3", None, None),
-        ("bare socket", "bare_socket", None, None),
-    ]
-    return [
-        Row(f"sync / {name}", ours, Variant(f"sync:{function}"), target, engine)
-        for name, function, target, engine in peers
-    ]
+def _own_cost(runner: Runner, pool: int) -> Row:
+    many, few = (
+        Variant("asynchronous:core", runner, concurrency, {"pool": pool})
+        for concurrency in (1000, 20)
+    )
+    name = f"{runner}, pool of {pool}: 1000 / 20 at once"
+    return Row(name, OWN_COST, many, few, 1.15, count=5000)
 
 
-def _async_rows() -> list[Row]:
-    return [
-        *(_versus("aiohttp", "asyncio", n, 0.55) for n in (1, 20, 300, 1000)),
-        _versus("httpcore2", "asyncio", 20, 0.18),
-        _versus("httpcore2", "asyncio", 300, 0.07),
-        *(_versus("pyreqwest", "asyncio", n, None) for n in (20, 300)),
-        *(_versus("aiohttp", "uvloop", n, None) for n in (1, 20, 300, 1000)),
-        _versus("httpcore2", "trio", 20, 0.35),
-        *(_own_cost(pool) for pool in (20, 1000)),
-    ]
+ASYNC_ROWS = [
+    *(_versus("aiohttp", "asyncio", n, 0.55) for n in (1, 20, 300, 1000)),
+    _versus("httpcore2", "asyncio", 20, 0.18),
+    _versus("httpcore2", "asyncio", 300, 0.07),
+    *(_versus("pyreqwest", "asyncio", n) for n in (20, 300)),
+    _versus("aiohttp", "asyncio", 20, engine="h11"),
+    _versus("aiohttp", "asyncio", 20, tls=True),
+    *(_versus("aiohttp", "uvloop", n) for n in (1, 20, 300, 1000)),
+    _versus("httpcore2", "trio", 20, 0.35),
+    *(_own_cost(runner, pool) for runner in ("asyncio", "uvloop") for pool in (20, 300, 1000)),
+]
 
 
-def _own_cost(pool: int) -> Row:
-    many = _exchange("core", "asyncio", 1000, pool)
-    few = _exchange("core", "asyncio", 20, pool)
-    return Row(f"own cost, pool of {pool}: 1000 / 20 at once", many, few, 1.15, count=8000)
+def _transfer(
+    name: str,
+    stacks: tuple[str, str],
+    target: float | None,
+    runner: Runner = "sync",
+    *,
+    count: int = 1,
+    rounds: int = 2,
+) -> Row:
+    """One head for all these bytes: what has parsed it does not matter."""
+    ours, peer = (Variant(f"transfer:{stack}", runner) for stack in stacks)
+    name = f"100 MB {name}"
+    return Row(name, TRANSFERS, ours, peer, target, None, "ms", count, rounds)
 
 
-def _transfer_rows() -> list[Row]:
-    # Whether the server is ahead of the client or behind it, who then wakes up for every 64 KiB,
-    # changes from one transfer to the next and is worth a factor of two: a round has several.
-    def row(name: str, ours: Variant, peer: Variant, target: float) -> Row:
-        return Row(name, ours, peer, target, unit="ms", count=10)
-
-    return [
-        row(
-            "100 MB download, sync / bare socket",
-            Variant("transfer:download_core"),
-            Variant("transfer:download_bare"),
-            1.1,
-        ),
-        row(
-            "100 MB download, TLS, asyncio / aiohttp",
-            Variant("transfer:download_core_tls", "asyncio"),
-            Variant("transfer:download_aiohttp_tls", "asyncio"),
-            0.8,
-        ),
-        row(
-            "100 MB upload, sync / bare sendall",
-            Variant("transfer:upload_core"),
-            Variant("transfer:upload_bare"),
-            1.2,
-        ),
-    ]
+# Whether the server is ahead of the client or behind it, who then wakes up for every 64 KiB,
+# changes from one transfer to the next: so there are many rounds of few.
+TRANSFER_ROWS = [
+    _transfer(
+        "download, sync / bare socket", ("download_core", "download_bare"), 1.1, rounds=5, count=2
+    ),
+    _transfer(
+        "download, TLS, asyncio / aiohttp",
+        ("download_core_tls", "download_aiohttp_tls"),
+        0.8,
+        "asyncio",
+    ),
+    _transfer(
+        "download, TLS, uvloop / aiohttp",
+        ("download_core_tls", "download_aiohttp_tls"),
+        None,
+        "uvloop",
+    ),
+    _transfer(
+        "upload, sync / bare sendall", ("upload_core", "upload_bare"), 1.2, rounds=5, count=2
+    ),
+]
 
 
-def _pool_rows() -> list[Row]:
-    return [
-        Row(
-            f"{name}: 10,000 idle of 100 origins / 10 idle",
-            Variant(f"pool:{function}", options={"origins": 100, "per_origin": 100}),
-            Variant(f"pool:{function}", options={"origins": 10, "per_origin": 1}),
-            1.2,
-        )
-        for name, function in (("pool acquire + release", "policy"), ("request", "request"))
-    ]
+def _pool(name: str, stack: str, many: dict[str, int], few: dict[str, int]) -> Row:
+    ours, peer = (Variant(f"pool:{stack}", options=dict(options)) for options in (many, few))
+    engine: Engine | None = "httptools" if stack == "request" else None
+    return Row(name, POOL, ours, peer, 1.2, engine)
+
+
+_MANY_IDLE = {"origins": 100, "per_origin": 100}
+_FEW_IDLE = {"origins": 10, "per_origin": 1}
+
+POOL_ROWS = [
+    _pool("acquire + release, 10,000 idle / 10 idle", "policy", _MANY_IDLE, _FEW_IDLE),
+    _pool("request, 10,000 idle / 10 idle", "request", _MANY_IDLE, _FEW_IDLE),
+    _pool(
+        "acquire + release, 10,000 waiting / 10 waiting",
+        "waiters",
+        {"waiting": 10_000},
+        {"waiting": 10},
+    ),
+]
 
 
 def _cold_rows() -> list[Row]:
@@ -139,6 +163,7 @@ def _cold_rows() -> list[Row]:
 
     imports = Row(
         "import and first sync request / httpcore2",
+        COLD,
         value("cold:start", "httpcore_core"),
         value("cold:start", "httpcore2"),
         0.30,
@@ -148,6 +173,7 @@ def _cold_rows() -> list[Row]:
     memory = [
         Row(
             f"memory per idle connection, {flavour} / httpcore2",
+            COLD,
             value("cold:memory", "httpcore_core", flavour=flavour),
             value("cold:memory", "httpcore2", flavour=flavour),
             0.5,
@@ -159,11 +185,4 @@ def _cold_rows() -> list[Row]:
     return [imports, *memory]
 
 
-ROWS: list[Row] = [
-    *_sync_rows(),
-    *_async_rows(),
-    *_transfer_rows(),
-    *_pool_rows(),
-    Row("httpclient GET / handle_request", Variant("sync:client"), Variant("sync:core"), 1.6),
-    *_cold_rows(),
-]
+ROWS: list[Row] = [*SYNC_ROWS, *ASYNC_ROWS, *TRANSFER_ROWS, *POOL_ROWS, *_cold_rows()]

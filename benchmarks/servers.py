@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import affinity
+
 HOST = "127.0.0.1"
 SMALL, LARGE = 1024, 100_000_000
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +44,9 @@ events {{ worker_connections 4096; }}
 http {{
     access_log off;
     sendfile on;
+    # As Debian and Ubuntu have it beside sendfile: head and file leave in one segment. Without it
+    # a small response comes in two, and whether a client wakes up once for it or twice is chance.
+    tcp_nopush on;
     tcp_nodelay on;
     keepalive_timeout 1h;
     keepalive_requests 1000000000;
@@ -136,7 +141,8 @@ def _write_files(directory: Path, servers: Servers) -> None:
 
 @contextlib.contextmanager
 def _running(command: list[str]) -> Iterator[None]:
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
+    with affinity.server_cpu():
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
     try:
         yield
     finally:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..servers import Servers
+
 LIMIT = 30.0
 """Seconds: the time limit of every wait, in every stack. Nobody should run without."""
 
@@ -22,6 +24,31 @@ TRANSFER_SIZE = 100_000_000
 """Bytes of the large file and of an upload."""
 
 LIMITS = {"connect": LIMIT, "read": LIMIT, "write": LIMIT, "pool": LIMIT}
+
+_engines: list[str] = []
+
+
+def note_engine(name: str) -> None:
+    """The HTTP/1.1 engine that our pool, in this process or in one of its own, has chosen."""
+    _engines.append(name)
+
+
+def engine() -> str | None:
+    """The one noted last; None if there is no pool of ours."""
+    return _engines[-1] if _engines else None
+
+
+def ours(pool: Any) -> Any:
+    """`pool`, a pool of ours, whose engine is noted."""
+    note_engine(pool.http1_engine)
+    return pool
+
+
+def tls_context(servers: Servers) -> Any:
+    """The same for every stack: trust in the servers' authority, no ALPN."""
+    import ssl
+
+    return ssl.create_default_context(cafile=servers.authority)
 
 
 def host_field(host: str, port: int) -> tuple[bytes, bytes]:

@@ -5,24 +5,31 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from ..servers import Servers
-from . import KEEPALIVE, LIMIT, LIMITS, check, small_headers
+from . import KEEPALIVE, LIMIT, LIMITS, check, ours, small_headers, tls_context
 
 AsyncOne = Callable[[], Awaitable[None]]
 
 
-async def core(servers: Servers, pool: int) -> AsyncOne:
+async def core(servers: Servers, pool: int, engine: str = "auto", tls: bool = False) -> AsyncOne:
     import httpcore_core
 
-    connections = httpcore_core.AsyncConnectionPool(
-        max_connections=pool, max_keepalive_connections=pool, keepalive_expiry=KEEPALIVE
+    connections = ours(
+        httpcore_core.AsyncConnectionPool(
+            ssl_context=tls_context(servers) if tls else None,
+            max_connections=pool,
+            max_keepalive_connections=pool,
+            keepalive_expiry=KEEPALIVE,
+            http1_engine=engine,
+        )
     )
-    url = (b"http", servers.host.encode(), servers.port, b"/small")
+    scheme, port = (b"https", servers.tls_port) if tls else (b"http", servers.port)
+    url = (scheme, servers.host.encode(), port, b"/small")
 
     async def one() -> None:
         status, _, stream, _ = await connections.handle_async_request(
             b"GET",
             url,
-            small_headers(servers.host, servers.port),
+            small_headers(servers.host, port),
             httpcore_core.ByteStream(b""),
             {"timeout": LIMITS},
         )
@@ -61,15 +68,17 @@ async def httpcore2(servers: Servers, pool: int) -> AsyncOne:
     return one
 
 
-async def aiohttp(servers: Servers, pool: int) -> AsyncOne:
+async def aiohttp(servers: Servers, pool: int, tls: bool = False) -> AsyncOne:
     import aiohttp
 
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=pool, keepalive_timeout=KEEPALIVE),
+        connector=aiohttp.TCPConnector(
+            ssl=tls_context(servers) if tls else True, limit=pool, keepalive_timeout=KEEPALIVE
+        ),
         timeout=aiohttp.ClientTimeout(total=LIMIT),
         headers={"Accept": "*/*", "User-Agent": "benchmarks/1"},
     )
-    url = servers.url("/small")
+    url = servers.tls_url("/small") if tls else servers.url("/small")
 
     async def one() -> None:
         async with session.get(url) as response:

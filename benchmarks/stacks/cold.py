@@ -1,6 +1,7 @@
 """What only a fresh process can show: the time of a first request, the memory of idle connections.
 
-Each measurement is a process of its own, which runs a script and prints one number. `start` is the
+Each measurement is a process of its own, which runs a script and prints one number, and the
+engine of our pool. `start` is the
 CPU time from before the import to the end of the first request, so it includes all that is
 imported late. `memory` is what that many idle connections hold on to, divided by their number; the
 kernel's buffers are not in it.
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Callable
 
 from ..servers import Servers
+from . import note_engine
 
 CONNECTIONS = 500
 
@@ -26,7 +28,7 @@ before = time.process_time()
 import {library}
 with {library}.ConnectionPool() as pool:
     assert pool.request("GET", {url!r}).status == 200
-    print(time.process_time() - before)
+    print(time.process_time() - before, getattr(pool, "http1_engine", ""))
 """
 
 # What Python's allocators have given out and not got back. (The pages of the process would count
@@ -52,7 +54,7 @@ with {library}.ConnectionPool(**options) as pool:
             for chunk in response.stream: pass
     del stack, contexts, response
     assert sum(c.is_idle() for c in pool.connections) == {count}
-    print((held() - before) / {count})
+    print((held() - before) / {count}, getattr(pool, "http1_engine", ""))
 """
 
 _MEMORY_ASYNCIO = """
@@ -68,7 +70,7 @@ async def main():
                 async for chunk in response.stream: pass
         del stack, contexts, response
         assert sum(c.is_idle() for c in pool.connections) == {count}
-        print((held() - before) / {count})
+        print((held() - before) / {count}, getattr(pool, "http1_engine", ""))
 asyncio.run(main())
 """
 
@@ -82,7 +84,10 @@ def _run(script: str, servers: Servers) -> float:
     if done.returncode:
         reason = (done.stderr.strip() or "no output").splitlines()[-1]
         raise ModuleNotFoundError(reason) if "ModuleNotFound" in reason else RuntimeError(reason)
-    return float(done.stdout)
+    value, *engine = done.stdout.split()
+    if engine:
+        note_engine(engine[0])
+    return float(value)
 
 
 def start(servers: Servers, library: str) -> Callable[[], float]:

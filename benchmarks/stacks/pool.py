@@ -1,35 +1,48 @@
-"""What a pool full of idle connections costs: nothing here touches a network.
+"""What a pool costs that is full of idle connections, or of requests that wait for one. Nothing
+here touches a network.
 
 `policy` is the decision alone, one acquire and one release; `request` a whole request through the
-pool, over streams that answer at once. Both go round the origins in turn.
+pool, over streams that answer at once. Both go round the origins in turn. `waiters` is the decision
+where nothing is idle: one more request queues, and the longest waiting gets a connection.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpcore_core
 
 from ..servers import Servers
+from . import ours
 
 One = Callable[[], None]
+
+CONNECTIONS = 10
+"""Those for which the waiters wait."""
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-def policy(servers: Servers, origins: int, per_origin: int) -> One:
+def _policy(max_connections: int | None) -> Any:
     # Not a public name: what is measured is whether the decision itself takes constant time.
-    from httpcore_core._protocol.pool import PoolPolicy, Waiter
+    from httpcore_core._protocol.pool import PoolPolicy
 
-    decisions = PoolPolicy(
-        max_connections=None,
+    return PoolPolicy(
+        max_connections=max_connections,
         max_connections_per_origin=None,
         max_keepalive_connections=None,
         keepalive_expiry=3600.0,
         max_connection_age=None,
     )
+
+
+def policy(servers: Servers, origins: int, per_origin: int) -> One:
+    from httpcore_core._protocol.pool import Waiter
+
+    decisions = _policy(max_connections=None)
     keys = [httpcore_core.Origin(b"http", b"h%d" % n, 80) for n in range(origins)]
     for key in keys:
         waiters = [Waiter(key) for _ in range(per_origin)]
@@ -48,6 +61,31 @@ def policy(servers: Servers, origins: int, per_origin: int) -> One:
         decisions.acquire(waiter, 1.0)
         assert waiter.slot is not None
         decisions.release(waiter.slot, 1.0, reusable=True)
+
+    return one
+
+
+def waiters(servers: Servers, waiting: int) -> One:
+    from httpcore_core._protocol.pool import Waiter
+
+    decisions = _policy(max_connections=CONNECTIONS)
+    key = httpcore_core.Origin(b"http", b"h", 80)
+    active: deque[Any] = deque()
+    for _ in range(CONNECTIONS):
+        waiter = Waiter(key)
+        decisions.acquire(waiter, 0.0)
+        decisions.connected(waiter.slot, 0.0)
+        active.append(waiter.slot)
+    decisions.take_wake()
+    for _ in range(waiting):
+        decisions.acquire(Waiter(key), 0.0)
+
+    def one() -> None:
+        decisions.acquire(Waiter(key), 1.0)
+        decisions.release(active.popleft(), 1.0, reusable=True)
+        (served,) = decisions.take_wake()
+        assert served.slot is not None
+        active.append(served.slot)
 
     return one
 
@@ -84,11 +122,13 @@ class _Echoes(httpcore_core.NetworkBackend):
 
 
 def request(servers: Servers, origins: int, per_origin: int) -> One:
-    connections = httpcore_core.ConnectionPool(
-        max_connections=None,
-        max_keepalive_connections=None,
-        keepalive_expiry=3600.0,
-        network_backend=_Echoes(),
+    connections = ours(
+        httpcore_core.ConnectionPool(
+            max_connections=None,
+            max_keepalive_connections=None,
+            keepalive_expiry=3600.0,
+            network_backend=_Echoes(),
+        )
     )
     hosts = [b"h%d" % n for n in range(origins)]
 

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from ..servers import Servers
-from . import KEEPALIVE, LIMIT, LIMITS, check, small_headers
+from . import BODY_SIZE, KEEPALIVE, LIMIT, LIMITS, check, ours, small_headers
 
 One = Callable[[], None]
 
 
-def core(servers: Servers) -> One:
+def core(servers: Servers, engine: str = "auto") -> One:
     import httpcore_core
 
-    pool = httpcore_core.ConnectionPool(keepalive_expiry=KEEPALIVE)
+    pool = ours(httpcore_core.ConnectionPool(keepalive_expiry=KEEPALIVE, http1_engine=engine))
     url = (b"http", servers.host.encode(), servers.port, b"/small")
 
     def one() -> None:
@@ -39,6 +39,9 @@ def client(servers: Servers) -> One:
     import httpclient
 
     session = httpclient.Client(timeout=LIMIT)
+    # As it comes, with a pool that it makes itself: only its insides say which engine that has.
+    transport: Any = session._transport
+    ours(transport._pool)
     url = servers.url("/small")
 
     def one() -> None:
@@ -185,7 +188,7 @@ def bare_socket(servers: Servers) -> One:
         while b"\r\n\r\n" not in received:
             received += sock.recv(65536)
         head, _, body = received.partition(b"\r\n\r\n")
-        while len(body) < 1024:
+        while len(body) < BODY_SIZE:
             body += sock.recv(65536)
         check(int(head[9:12]), body)
 

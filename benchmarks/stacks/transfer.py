@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from ..servers import Servers
-from . import LIMIT, LIMITS, TRANSFER_SIZE, host_field
+from . import KEEPALIVE, LIMIT, LIMITS, TRANSFER_SIZE, host_field, ours, tls_context
 
 One = Callable[[], None]
 AsyncOne = Callable[[], Awaitable[None]]
 
 RECEIVE_SIZE = 256 * 1024
+"""What the bare socket asks for: as much as ours does in the middle of a long body."""
 
 
 def _check_size(size: int) -> None:
@@ -45,7 +45,7 @@ def download_bare(servers: Servers) -> One:
 def download_core(servers: Servers) -> One:
     import httpcore_core
 
-    pool = httpcore_core.ConnectionPool()
+    pool = ours(httpcore_core.ConnectionPool(keepalive_expiry=KEEPALIVE))
     url = (b"http", servers.host.encode(), servers.port, b"/large")
     headers = [host_field(servers.host, servers.port)]
 
@@ -61,16 +61,14 @@ def download_core(servers: Servers) -> One:
     return one
 
 
-def _tls_context(servers: Servers) -> Any:
-    import ssl
-
-    return ssl.create_default_context(cafile=servers.authority)
-
-
 async def download_core_tls(servers: Servers) -> AsyncOne:
     import httpcore_core
 
-    pool = httpcore_core.AsyncConnectionPool(ssl_context=_tls_context(servers))
+    pool = ours(
+        httpcore_core.AsyncConnectionPool(
+            ssl_context=tls_context(servers), keepalive_expiry=KEEPALIVE
+        )
+    )
     url = (b"https", servers.host.encode(), servers.tls_port, b"/large")
     headers = [host_field(servers.host, servers.tls_port)]
 
@@ -93,7 +91,7 @@ async def download_aiohttp_tls(servers: Servers) -> AsyncOne:
     import aiohttp
 
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=_tls_context(servers)),
+        connector=aiohttp.TCPConnector(ssl=tls_context(servers), keepalive_timeout=KEEPALIVE),
         timeout=aiohttp.ClientTimeout(sock_read=LIMIT, sock_connect=LIMIT),
     )
     url = servers.tls_url("/large")
@@ -126,7 +124,7 @@ def upload_bare(servers: Servers) -> One:
 def upload_core(servers: Servers) -> One:
     import httpcore_core
 
-    pool = httpcore_core.ConnectionPool()
+    pool = ours(httpcore_core.ConnectionPool(keepalive_expiry=KEEPALIVE))
     url = (b"http", servers.host.encode(), servers.upload_port, b"/")
     headers = [host_field(servers.host, servers.upload_port)]
     body = httpcore_core.ByteStream(bytes(TRANSFER_SIZE))
