@@ -97,27 +97,23 @@ class ByteStream(SyncByteStream, AsyncByteStream):
     replayable = True
 
     def __init__(self, content: bytes = b"") -> None:
-        self._content = content
-
-    @property
-    def content(self) -> bytes:
-        return self._content
+        self.content = content
 
     def __iter__(self) -> Iterator[bytes]:
-        if self._content:
-            yield self._content
+        if self.content:
+            yield self.content
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return _OneChunk(self._content)
+        return _OneChunk(self.content)
 
     def read(self) -> bytes:
-        return self._content
+        return self.content
 
     async def aread(self) -> bytes:
-        return self._content
+        return self.content
 
     def __repr__(self) -> str:
-        return f"<ByteStream [{len(self._content)} bytes]>"
+        return f"<ByteStream [{len(self.content)} bytes]>"
 
 
 class _OneChunk:

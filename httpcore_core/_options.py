@@ -40,6 +40,7 @@ class Timeouts(NamedTuple):
 
 NO_TIMEOUTS = Timeouts()
 _FIELDS = frozenset(Timeouts._fields)
+_new_tuple = tuple.__new__
 _LONGEST = sys.float_info.max  # what is longer, infinity or a very long int, no clock can add
 
 
@@ -52,9 +53,9 @@ def parse_timeouts(value: Any) -> Timeouts:
     for name, limit in value.items():
         if name not in _FIELDS:
             raise _bad_timeout(f"has the unknown key {name!r}")
-        if limit is None or (
-            (type(limit) is float or type(limit) is int) and 0 <= limit <= _LONGEST
-        ):
+        if limit is None or (type(limit) is float and 0.0 <= limit <= _LONGEST):
+            continue
+        if type(limit) is int and 0 <= limit <= _LONGEST:
             continue
         if isinstance(limit, bool) or not isinstance(limit, (int, float)):
             raise _bad_timeout(f"{name!r} must be a number of seconds or None, not {limit!r}")
@@ -63,7 +64,10 @@ def parse_timeouts(value: Any) -> Timeouts:
         if limit > _LONGEST:
             value = {**value, name: None}
     get = value.get
-    return Timeouts(get("connect"), get("read"), get("write"), get("pool"), get("total"))
+    # A named tuple's own constructor costs three times as much.
+    return _new_tuple(
+        Timeouts, (get("connect"), get("read"), get("write"), get("pool"), get("total"))
+    )
 
 
 def _bad_timeout(text: str) -> LocalProtocolError:
@@ -82,6 +86,7 @@ class ConnectionOptions:
     resolver: Callable[[str, int], Any] | None = None
     max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES
     max_header_count: int = DEFAULT_MAX_HEADER_COUNT
+    http1_engine: str = "h11"  # chosen, not "auto" any more
 
     def __post_init__(self) -> None:
         _check_count("retries", self.retries, 0)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from logging import DEBUG
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -51,12 +52,13 @@ def _log(name: str, info: Info) -> None:
         logger.debug("%s %s", name, text)
 
 
+_logs_connection = _CONNECTION_LOG.isEnabledFor
+_logs_pool = _POOL_LOG.isEnabledFor
+_logs_http11 = _HTTP11_LOG.isEnabledFor
+
+
 def _is_logged() -> bool:
-    return (
-        _HTTP11_LOG.isEnabledFor(logging.DEBUG)
-        or _CONNECTION_LOG.isEnabledFor(logging.DEBUG)
-        or _POOL_LOG.isEnabledFor(logging.DEBUG)
-    )
+    return _logs_http11(DEBUG) or _logs_connection(DEBUG) or _logs_pool(DEBUG)
 
 
 class Tracer:
@@ -137,16 +139,12 @@ class AsyncTracer:
         await self.emit(f"{name}.complete", {"return_value": None})
 
 
-def _callback(extensions: Any) -> Any:
-    """What is no dictionary is refused a moment later, by `plan_request`."""
-    return extensions.get("trace") if extensions and hasattr(extensions, "get") else None
-
-
 def get_tracer(extensions: dict[str, Any]) -> Tracer | None:
-    callback = _callback(extensions)
-    return None if callback is None and not _is_logged() else Tracer(callback)
+    # What is no dictionary is refused a moment later, by `plan_request`.
+    callback = extensions.get("trace") if isinstance(extensions, dict) else None
+    return Tracer(callback) if callback is not None or _is_logged() else None
 
 
 def get_async_tracer(extensions: dict[str, Any]) -> AsyncTracer | None:
-    callback = _callback(extensions)
-    return None if callback is None and not _is_logged() else AsyncTracer(callback)
+    callback = extensions.get("trace") if isinstance(extensions, dict) else None
+    return AsyncTracer(callback) if callback is not None or _is_logged() else None

@@ -40,7 +40,7 @@ OUTSIDE_WORLD = {"socket", "ssl", "select", "selectors", "threading", "time", "o
 
 # Heavy imports are made where they are used, by whoever uses them; at module level only in the one
 # module that exists for them and is itself imported late.
-HEAVY = {"asyncio", "trio", "uvloop", "ssl", "h2", "httptools", "socksio", "certifi"}
+HEAVY = {"asyncio", "trio", "uvloop", "ssl", "h11", "h2", "httptools", "socksio", "certifi"}
 HOMES = {
     f"{CORE}/_tls_engine.py": {"ssl"},
     f"{CORE}/_backends/asyncio.py": {"asyncio"},
@@ -49,6 +49,7 @@ HOMES = {
     f"{CORE}/_backends/trio.py": {"trio"},
     f"{CORE}/_backends/trio_stream.py": {"trio"},
     f"{CORE}/_backends/trio_timers.py": {"trio"},
+    f"{CORE}/_protocol/h11_engine.py": {"h11"},
     f"{CORE}/_protocol/httptools_engine.py": {"httptools"},
     f"{CORE}/_protocol/http2.py": {"h2"},
     f"{CORE}/_protocol/socks5.py": {"socksio"},
@@ -193,6 +194,29 @@ def test_engines_are_imported_in_protocol_only() -> None:
     assert offences(others, ENGINES) == []
 
 
+def test_an_engine_is_imported_in_its_home_only() -> None:
+    wrong = [
+        where(path, found)
+        for path in sources(CORE)
+        if not path.startswith(f"{CORE}/testing/")
+        for found in imports_of(path)
+        if found.package in ENGINES & HEAVY - HOMES.get(path, set())
+    ]
+    assert wrong == []
+
+
+def test_who_chooses_an_engine_imports_it() -> None:
+    """Whoever imports both, or one that is not installed, has to be ready for it."""
+    parsers = {"h11_engine", "httptools_engine"}
+    found_at = [
+        (path, found.at_module_level)
+        for path in sources(CORE)
+        for found in imports_of(path)
+        if parsers & {found.name, *found.module.split(".")}
+    ]
+    assert found_at == [(f"{CORE}/_protocol/engine.py", False)] * 2
+
+
 def test_drivers_import_no_runtime_socket_or_engine() -> None:
     drivers = sources(f"{CORE}/_async", f"{CORE}/_sync")
     # A clock and `os.getpid` are theirs to use; what they need of threads is in `_concurrency`.
@@ -227,7 +251,7 @@ def test_heavy_modules_are_imported_when_used() -> None:
 
 
 def test_import_loads_no_runtime_and_no_optional_part() -> None:
-    unwanted = sorted((HEAVY | RUNTIMES | ENGINES) - {"sniffio", "h11"})
+    unwanted = sorted((HEAVY | RUNTIMES | ENGINES) - {"sniffio"})
     code = f"import sys, {CORE}; print(*sorted(set({unwanted!r}) & set(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True

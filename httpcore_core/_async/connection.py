@@ -20,6 +20,7 @@ from .._options import (
     DEFAULT_MAX_HEADER_COUNT,
     ConnectionOptions,
 )
+from .._protocol.engine import choose_engine
 from .._protocol.exchange import Exchange
 from .._protocol.retry import backoff_delays
 from .http11 import AsyncHTTP11Connection
@@ -46,6 +47,7 @@ class AsyncHTTPConnection(AsyncTransport):
         resolver: AsyncResolver | None = None,
         max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES,
         max_header_count: int = DEFAULT_MAX_HEADER_COUNT,
+        http1_engine: str = "auto",
         network_backend: AsyncNetworkBackend | None = None,
     ) -> None:
         options = ConnectionOptions(
@@ -57,6 +59,7 @@ class AsyncHTTPConnection(AsyncTransport):
             resolver,
             max_header_bytes,
             max_header_count,
+            choose_engine(http1_engine)[0],
         )
         backend = network_backend or AutoBackend()
         self._init(origin, options, backend, backend.now)
@@ -77,7 +80,7 @@ class AsyncHTTPConnection(AsyncTransport):
         self._clock = clock
         self._is_connecting = False
         self._reason_closed: str | None = None
-        self._connection: AsyncHTTP11Connection | None = None
+        self.open_connection: AsyncHTTP11Connection | None = None  # once there is one
 
     @classmethod
     def made_by_pool(
@@ -102,14 +105,14 @@ class AsyncHTTPConnection(AsyncTransport):
             raise LocalProtocolError(
                 f"this connection is to {self.origin}", origin=str(exchange.origin), phase="request"
             )
-        if self._connection is None:
+        if self.open_connection is None:
             await self.connect(exchange)
         return await self.handle(exchange)
 
     async def handle(self, exchange: Exchange) -> Response:
         """Send a checked request over the open connection."""
-        assert self._connection is not None
-        return await self._connection.handle(exchange)
+        assert self.open_connection is not None
+        return await self.open_connection.handle(exchange)
 
     # Connecting
 
@@ -131,15 +134,16 @@ class AsyncHTTPConnection(AsyncTransport):
             raise
         finally:
             self._is_connecting = False
-        self._connection = AsyncHTTP11Connection(
+        self.open_connection = AsyncHTTP11Connection(
             self.origin,
             stream,
             max_header_bytes=self._options.max_header_bytes,
             max_header_count=self._options.max_header_count,
+            http1_engine=self._options.http1_engine,
             clock=self._clock,
         )
-        self._connection.connection_info = self._describe(stream)
-        await self._close_if_given_up(self._connection)
+        self.open_connection.connection_info.update(self._describe(stream))
+        await self._close_if_given_up(self.open_connection)
 
     async def _close_if_given_up(self, opened: AsyncHTTP11Connection) -> None:
         """Somebody may have closed this connection while it was being opened."""
@@ -275,61 +279,56 @@ class AsyncHTTPConnection(AsyncTransport):
     async def shut(self, reason: str) -> None:
         if self._reason_closed is None:
             self._reason_closed = reason
-        if self._connection is not None:
-            await self._connection.shut(reason)
+        if self.open_connection is not None:
+            await self.open_connection.shut(reason)
 
     def shut_at_once(self, reason: str) -> bool:
         """`shut` without waiting; false where that cannot be done."""
         if self._reason_closed is None:
             self._reason_closed = reason
-        if self._connection is not None:
-            return self._connection.shut_at_once(reason)
+        if self.open_connection is not None:
+            return self.open_connection.shut_at_once(reason)
         return self.dial is None or self.dial.is_over()
 
     def detach(self) -> None:
         """The pool has no more to do with this connection."""
         self.slot = self.dial = None
-        if self._connection is not None:
-            self._connection.detach()
+        if self.open_connection is not None:
+            self.open_connection.detach()
 
     def forget(self) -> None:
         """Let go of the connection in another event loop or process, without touching it."""
         self._reason_closed = "forgotten"
-        if self._connection is not None:
-            self._connection.forget()
-
-    @property
-    def open_connection(self) -> AsyncHTTP11Connection | None:
-        """The connection that speaks the protocol, once there is one."""
-        return self._connection
+        if self.open_connection is not None:
+            self.open_connection.forget()
 
     def is_connecting(self) -> bool:
-        return self._connection is None and self._reason_closed is None
+        return self.open_connection is None and self._reason_closed is None
 
     def is_idle(self) -> bool:
-        return self._connection is not None and self._connection.is_idle()
+        return self.open_connection is not None and self.open_connection.is_idle()
 
     def is_available(self) -> bool:
-        return self._connection is not None and self._connection.is_available()
+        return self.open_connection is not None and self.open_connection.is_available()
 
     def is_closed(self) -> bool:
-        if self._connection is not None:
-            return self._connection.is_closed()
+        if self.open_connection is not None:
+            return self.open_connection.is_closed()
         return self._reason_closed is not None
 
     def has_expired(self) -> bool:
         """Whether the pool will not use the idle connection again: too old, or left by its peer."""
-        if self._connection is None or not self._connection.is_idle():
+        if self.open_connection is None or not self.open_connection.is_idle():
             return False
         expires_at = None if self.slot is None else self.slot.expires_at
         if expires_at is not None and self._clock() >= expires_at:
             return True
-        return self._connection.is_stale()
+        return self.open_connection.is_stale()
 
     def info(self) -> str:
         """As ``'https://example.com:443', HTTP/1.1, IDLE, Request Count: 6``."""
-        if self._connection is not None:
-            return self._connection.info()
+        if self.open_connection is not None:
+            return self.open_connection.info()
         return f"'{self.origin}', {'CONNECTING' if self.is_connecting() else 'CLOSED'}"
 
     def __repr__(self) -> str:

@@ -19,8 +19,10 @@ from .._concurrency import shielded_async
 from .._exceptions import LocalProtocolError, PoolClosed, TransportError
 from .._models import URL, Extensions, Headers, Origin, Response
 from .._options import DEFAULT_MAX_HEADER_BYTES, DEFAULT_MAX_HEADER_COUNT
+from .._protocol.engine import choose_engine
+from .._protocol.events import END, NEED_DATA, ResponseHead
 from .._protocol.exchange import Exchange
-from .._protocol.http11 import END, NEED_DATA, HTTP11Protocol, ResponseHead
+from .._protocol.http11 import HTTP11Protocol
 from .body import AsyncResponseStream, AsyncTunnelStream
 from .messages import AsyncHTTP11Messages
 from .transport import AsyncTransport, make_exchange
@@ -41,20 +43,24 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         *,
         max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES,
         max_header_count: int = DEFAULT_MAX_HEADER_COUNT,
+        http1_engine: str = "auto",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.origin = origin
         self.request_count = 0
         self.reason_closed: str | None = None
-        self.connection_info: dict[str, Any] = {}
+        name, head_parser = choose_engine(http1_engine)
+        self.connection_info: dict[str, Any] = {"http1_engine": name}
         self.on_released: Callable[[bool], Any] | None = None  # the pool's: awaited at the end
         self.on_dropped: Callable[[], None] | None = None  # the pool's: called by a finaliser
+        self.on_peer_event: Callable[[], None] | None = None  # the pool's: for `end_use`
+        self._is_watched = False
         self._stream = stream
         self._clock = clock
         self._protocol = HTTP11Protocol(
-            max_head_bytes=max_header_bytes, max_header_count=max_header_count
+            head_parser, max_head_bytes=max_header_bytes, max_header_count=max_header_count
         )
-        self._head = None
+        self._head: ResponseHead | None = None
         self._is_cut_short = False
         self._exchange: Exchange | None = None  # the one in progress
 
@@ -81,44 +87,45 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
             raise LocalProtocolError(f"the connection is {state}", origin=str(self.origin))
         self._exchange = exchange
         self.request_count += 1
-        self._head = None
-        trace = exchange.trace
         exchange.phase = "send"
         try:
             first = self._protocol.start(exchange.plan)
-            if trace is None:
-                await self._send_headers(exchange, first)
-                await self._send_body(exchange, first)
-                head = await self._receive_head(exchange)
+            if exchange.trace is not None:
+                head = await self._exchange_traced(exchange, first)
             else:
-                info = {"request": exchange.request}
-                name = "http11.send_request_headers"
-                await trace.run(name, info, self._send_headers, exchange, first)
-                name = "http11.send_request_body"
-                await trace.run(name, info, self._send_body, exchange, first)
-                name = "http11.receive_response_headers"
-                head = await trace.run(name, info, self._receive_head, exchange)
+                await self._write(exchange, first)
+                if not self._protocol.request_complete:
+                    await self._send_body(exchange)
+                head = await self._receive_head(exchange)
         except BaseException as exc:
             await self._abandon(exchange, exc)
             raise
         return self._response(exchange, head)
 
+    async def _exchange_traced(self, exchange: Exchange, first: bytes) -> ResponseHead:
+        run, info = exchange.trace.run, {"request": exchange.request}
+        await run("http11.send_request_headers", info, self._write, exchange, first)
+        await run("http11.send_request_body", info, self._send_body, exchange)
+        head: ResponseHead = await run(
+            "http11.receive_response_headers", info, self._receive_head, exchange
+        )
+        return head
+
     def _response(self, exchange: Exchange, head: ResponseHead) -> Response:
-        protocol = self._protocol
+        connection = self.connection_info.copy()
+        connection["reused"] = self.request_count > 1
+        connection["request_number"] = self.request_count
         extensions: Extensions = {
             "http_version": head.http_version,
             "reason_phrase": head.reason,
             "network_stream": self._stream,
-            "connection": {
-                **self.connection_info,
-                "reused": self.request_count > 1,
-                "request_number": self.request_count,
-            },
+            "connection": connection,
         }
-        if protocol.switched:
+        if self._protocol.switched:
             # Whoever holds the stream holds the response; the body must not hold both in a cycle.
             body = AsyncResponseStream(self, exchange, {})
-            tunnel = AsyncTunnelStream(self._stream, protocol.leftover(), self, body)
+            leftover = self._protocol.leftover()
+            tunnel = AsyncTunnelStream(self._stream, leftover, self, body)
             extensions["network_stream"] = tunnel
         else:
             body = AsyncResponseStream(self, exchange, extensions)
@@ -130,22 +137,25 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
 
     # The body
 
+    def take_body(self, exchange: Exchange) -> bytes | None:
+        """The whole body, where nothing of it is left to wait for and its length was known."""
+        return self._protocol.whole_body() if self._exchange is exchange else None
+
     async def receive_body(self, exchange: Exchange) -> bytes:
         """The next piece of the body; ``b""`` at its end, when the exchange is over."""
         exchange.phase = "receive body"
         protocol = self._protocol
         try:
-            while True:
-                event = protocol.next_event()
-                if event is END:
-                    return b""
-                if event is not NEED_DATA:
-                    assert isinstance(event, bytes)
-                    return event
+            event = protocol.next_event()
+            while event is NEED_DATA:
                 budget = exchange.timeouts.read
                 if exchange.deadline is not None:
                     budget = exchange.budget(budget, self._clock())
-                protocol.receive_data(await self._stream.read(protocol.read_size, budget))
+                event = protocol.receive(await self._stream.read(protocol.read_size, budget))
+            if event is END:
+                return b""
+            assert isinstance(event, bytes)
+            return event
         except BaseException as exc:
             await self._abandon(exchange, exc)
             raise
@@ -157,10 +167,14 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         if self._exchange is not exchange:
             return
         protocol = self._protocol
-        if protocol.switched:
-            await self._release(exchange, False)
-        elif protocol.response_complete or await self._drain(exchange):
-            await self._release(exchange, protocol.keep_alive and not self._is_cut_short)
+        if protocol.keep_alive and not self._is_cut_short:
+            self._exchange = self._head = None
+            if self.on_released is not None:
+                await self.on_released(True)
+        elif protocol.switched or protocol.response_complete:
+            await self._release(exchange)
+        elif await self._drain(exchange):
+            await self.finish(exchange)
 
     async def _drain(self, exchange: Exchange) -> bool:
         """Read a short rest of an unread body (P9); false if the connection was closed instead."""
@@ -183,20 +197,19 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         except BaseException as exc:
             await self._abandon(exchange, exc)
             raise
-        await self._release(exchange, False)
+        await self._release(exchange)
         return False
 
-    async def _release(self, exchange: Exchange, reusable: bool) -> None:
+    async def _release(self, exchange: Exchange) -> None:
+        """Close the connection, and give its place back."""
         if self._exchange is not exchange:
             return
-        self._exchange = None
-        self._head = None
+        self._exchange = self._head = None
         try:
-            if not reusable:
-                await self._close(exchange)
+            await self._close(exchange)
         finally:  # closing may have been cancelled, or have met a trace that raises
             if self.on_released is not None:
-                await self.on_released(reusable)
+                await self.on_released(False)
 
     async def _close(self, exchange: Exchange) -> None:
         if self.reason_closed is not None:
@@ -214,7 +227,7 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         try:
             await self.shut("error")
         finally:
-            await self._release(exchange, False)
+            await self._release(exchange)
         if isinstance(exc, TransportError):
             is_read = exchange.phase.startswith("receive")
             limit = exchange.timeouts.read if is_read else exchange.timeouts.write
@@ -228,7 +241,7 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
 
     def detach(self) -> None:
         """The pool has no more to do with this connection."""
-        self.on_released = self.on_dropped = None
+        self.on_released = self.on_dropped = self.on_peer_event = None
 
     async def shut(self, reason: str) -> None:
         """Close the stream, now; the first reason counts. May be called again."""
@@ -306,8 +319,17 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
     def begin_use(self) -> bool:
         """Called before a connection that was idle is used; false if its stream shows that it
         cannot be. (A new one may be readable: a server that speaks first is found out later.)"""
-        self._stream.watch(None)
+        if self._is_watched:
+            self._is_watched = False
+            self._stream.watch(None)
         return self.reason_closed is None and not self._stream.is_readable()
+
+    def end_use(self) -> None:
+        """Called when the connection becomes idle: watch it, where the stream can be watched."""
+        if self.on_peer_event is not None:
+            self._is_watched = self._stream.watch(self.on_peer_event)
+            if not self._is_watched:
+                self.on_peer_event = None
 
     def is_stale(self) -> bool:
         """Whether the idle stream has something to read: its end, or what nobody asked for."""

@@ -13,11 +13,9 @@ from typing import Any
 from .._backends.base import AsyncNetworkStream
 from .._concurrency import notify_async
 from .._exceptions import ReadTimeout, RemoteProtocolError, TransportError, WriteError
+from .._protocol.events import NEED_DATA, Event, Informational, ResponseHead
 from .._protocol.exchange import CLOCK_SLACK, Exchange
-from .._protocol.http11 import NEED_DATA, HTTP11Protocol, Informational, ResponseHead
-
-JOINED_BODY_SIZE = 64 * 1024
-"""A body up to this size leaves with the head in one write; copying it costs less than a call."""
+from .._protocol.http11 import HTTP11Protocol
 
 SLICE_SIZE = 1024 * 1024
 SLICE_SIZE_WITH_DEADLINE = 64 * 1024
@@ -35,26 +33,11 @@ class AsyncHTTP11Messages:
 
     # Sending
 
-    async def _send_headers(self, exchange: Exchange, first: bytes) -> None:
-        if self._is_joined(exchange):
-            return  # the head leaves with the body, in one write
-        await self._write(exchange, first)
-
-    def _is_joined(self, exchange: Exchange) -> bool:
-        body = exchange.plan.body
-        return (
-            body is not None
-            and len(body) <= JOINED_BODY_SIZE
-            and not self._protocol.awaiting_continue
-        )
-
-    async def _send_body(self, exchange: Exchange, first: bytes) -> None:
+    async def _send_body(self, exchange: Exchange) -> None:
+        """What has not left with the head."""
         protocol = self._protocol
         plan = exchange.plan
-        if self._is_joined(exchange):
-            if plan.body:
-                first = b"".join((first, protocol.send_data(plan.body), protocol.end_of_body()))
-            await self._write(exchange, first)
+        if protocol.request_complete:
             return
         if protocol.awaiting_continue and not await self._may_continue(exchange):
             return
@@ -70,7 +53,7 @@ class AsyncHTTP11Messages:
     async def _upload_stream(self, exchange: Exchange) -> bool:
         """Send what the caller's iterator yields; false if an answer came first."""
         exchange.body_started = True
-        iterator = exchange.request.stream.__aiter__()
+        iterator = exchange.stream.__aiter__()
         try:
             async for chunk in iterator:
                 data = self._protocol.send_data(chunk)
@@ -141,8 +124,8 @@ class AsyncHTTP11Messages:
 
     async def _read_early(self, exchange: Exchange, budget: float | None = 0.0) -> bool:
         """Read once while sending; true if the final head has arrived."""
-        self._protocol.receive_data(await self._stream.read(self._protocol.read_size, budget))
-        return await self._next_head(exchange)
+        data = await self._stream.read(self._protocol.read_size, budget)
+        return await self._take_head(exchange, self._protocol.receive(data))
 
     async def _was_answered(self, exchange: Exchange) -> bool:
         """After a failed write: whether a final head is there to be read, without waiting."""
@@ -153,25 +136,27 @@ class AsyncHTTP11Messages:
             return False
         return True
 
-    async def _next_head(self, exchange: Exchange) -> bool:
-        """Take what has arrived up to the final head; true if that is there."""
-        while True:
-            event = self._protocol.next_event()
-            if event is NEED_DATA:
-                return False
+    async def _take_head(self, exchange: Exchange, event: Event) -> bool:
+        """Take what has arrived up to the final head, from `event` on; true if that is there."""
+        while event is not NEED_DATA:
             if isinstance(event, ResponseHead):
                 self._head = event
                 return True
             if isinstance(event, Informational) and exchange.informational is not None:
                 await notify_async(exchange.informational, event.status, event.headers)
+            event = self._protocol.next_event()
+        return False
 
     async def _receive_head(self, exchange: Exchange) -> ResponseHead:
         exchange.phase = "receive headers"
+        protocol = self._protocol
+        budget = exchange.timeouts.read
         while self._head is None:
-            budget = exchange.timeouts.read
             if exchange.deadline is not None:
-                budget = exchange.budget(budget, self._clock())
-            data = await self._stream.read(self._protocol.read_size, budget)
-            self._protocol.receive_data(data)
-            await self._next_head(exchange)
+                budget = exchange.budget(exchange.timeouts.read, self._clock())
+            event = protocol.receive(await self._stream.read(protocol.read_size, budget))
+            if isinstance(event, ResponseHead):
+                self._head = event
+            else:
+                await self._take_head(exchange, event)
         return self._head

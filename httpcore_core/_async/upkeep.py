@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from .._backends.base import AsyncNetworkBackend
@@ -44,7 +43,7 @@ class AsyncPoolUpkeep(AsyncTransport):
         """If the slot has become idle, see to it that it does not stay so for ever."""
         if slot.state != IDLE:
             return
-        slot.connection.open_connection.network_stream.watch(partial(self._on_peer_event, slot))
+        slot.connection.open_connection.end_use()
         if self._timer is not None and slot.expires_at < self._timer_due:
             self._timer.cancel()  # this one is to be closed before the others
             self._timer = None

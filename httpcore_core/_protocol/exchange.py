@@ -22,9 +22,9 @@ from .._exceptions import (
     TransportError,
     WriteTimeout,
 )
-from .._models import Origin, Request
+from .._models import Extensions, Request
 from .._options import DEFAULT_EXPECT_CONTINUE, NO_TIMEOUTS, parse_timeouts
-from .request import RequestPlan, plan_request
+from .request import Arguments, plan_request
 
 CLOCK_SLACK = 0.01
 """Seconds by which a timer may fire early: uvloop's clock, for one, counts in milliseconds."""
@@ -41,58 +41,62 @@ _TIMEOUTS: dict[str, type[TimeoutException]] = {
 
 
 class Exchange:
-    """A request with its plan, its limits and its progress. `trace` is a tracer or None."""
+    """A request with its plan, its limits and its progress. `trace` is a tracer or None.
 
-    __slots__ = (
-        "body_started",
-        "deadline",
-        "expect_continue",
-        "informational",
-        "origin",
-        "phase",
-        "plan",
-        "queued",
-        "request",
-        "retried",
-        "sni_hostname",
-        "timeouts",
-        "trace",
-        "wrote",
-    )
+    What holds for most requests is said once, in the class; an exchange notes what differs.
+    """
 
-    def __init__(self, request: Request, trace: Any) -> None:
-        extensions = request.extensions
-        self.request = request
+    phase = "request"
+    timeouts = NO_TIMEOUTS
+    deadline: float | None = None  # set by `start_clock`
+    sni_hostname: str | None = None
+    informational: Callable[..., object] | None = None
+    expect_continue = DEFAULT_EXPECT_CONTINUE
+    wrote = False  # any byte of the request handed to the network
+    body_started = False  # the body's iterator has been asked for something
+    retried = False
+    queued = 0.0  # seconds spent waiting in line for a connection
+
+    def __init__(self, arguments: Arguments, trace: Any) -> None:
+        """`arguments` are those of `handle_request`, or a `Request`."""
+        self._arguments = arguments
         self.trace = trace
-        self.plan: RequestPlan = plan_request(request)
-        self.origin: Origin = self.plan.origin
-        self.phase = "request"
-        self.deadline: float | None = None  # set by `start_clock`
-        self.wrote = False  # any byte of the request handed to the network
-        self.body_started = False  # the body's iterator has been asked for something
-        self.retried = False
-        self.queued = 0.0  # seconds spent waiting in line for a connection
+        self.plan = plan = plan_request(arguments)
+        self.origin = plan.origin
+        self.key: object = plan.origin
+        """What a connection must match to be used: the origin, and the name TLS verifies."""
+        extensions = arguments[4]
         if extensions:
-            self.timeouts = parse_timeouts(extensions.get("timeout"))
-            self.sni_hostname = _sni_hostname(extensions.get("sni_hostname"))
-            self.informational = extensions.get("informational")
-            self.expect_continue = _seconds(extensions.get("expect_continue"))
-            _check_callable("informational", self.informational)
-            _check_callable("trace", extensions.get("trace"))
-        else:
-            self.expect_continue = DEFAULT_EXPECT_CONTINUE
-            self.timeouts = NO_TIMEOUTS
-            self.sni_hostname = self.informational = None
+            limits = extensions.get("timeout")
+            if limits:
+                self.timeouts = parse_timeouts(limits)
+            if len(extensions) > 1 or not limits:
+                self._read_rarer(extensions)
+
+    def _read_rarer(self, extensions: Extensions) -> None:
+        """All extensions but `timeout`."""
+        name = extensions.get("sni_hostname")
+        if name is not None:
+            self.sni_hostname = _sni_hostname(name)
+            self.key = (self.origin, self.sni_hostname)
+        self.informational = extensions.get("informational")
+        self.expect_continue = _seconds(extensions.get("expect_continue"))
+        _check_callable("informational", self.informational)
+        _check_callable("trace", extensions.get("trace"))
+
+    @property
+    def request(self) -> Request:
+        return Request(*self._arguments)
+
+    @property
+    def stream(self) -> Any:
+        """The request's body, as it was given."""
+        return self._arguments[3]
 
     def start_clock(self, clock: Callable[[], float]) -> None:
         """Fix the deadline, where there is a `total`. From here on the time counts."""
         if self.timeouts.total is not None:
             self.deadline = clock() + self.timeouts.total
-
-    @property
-    def key(self) -> object:
-        """What a connection must match to be used: the origin, and the name TLS verifies."""
-        return self.origin if self.sni_hostname is None else (self.origin, self.sni_hostname)
 
     def budget(self, limit: float | None, now: float) -> float | None:
         """The time for the next step: the phase's own limit, or what `total` leaves of it.
@@ -145,9 +149,9 @@ def _check_callable(name: str, value: Any) -> None:
 _is_host_name = re.compile(r"[!-~]{1,253}").fullmatch  # what TLS cannot send is refused there
 
 
-def _sni_hostname(value: Any) -> str | None:
+def _sni_hostname(value: Any) -> str:
     if isinstance(value, bytes):
         value = value.decode("ascii", "replace")
-    if value is None or (isinstance(value, str) and _is_host_name(value)):
+    if isinstance(value, str) and _is_host_name(value):
         return value
     raise LocalProtocolError("the 'sni_hostname' extension must be a host name", phase="request")

@@ -1,8 +1,9 @@
-"""Response heads as raw bytes: where one ends, whether it is well-formed, how it frames the body.
+"""Response heads: where one ends, whether it may be parsed, how it frames the body.
 
 Rules of this file: pure, and the same for every engine. Parsers disagree about sloppy heads, and
-what two parsers read differently is how responses are smuggled; so whatever they are known to
-disagree on is decided here, by a few searches at C speed, before an engine sees the head.
+what two parsers read differently is how responses are smuggled. So sizes, versions and framing are
+decided here, and an engine may only be used that refuses what `check_lines` does: llhttp does so
+by itself, for h11 `check_lines` looks at the raw bytes first.
 
 Line ends: a head in which every line ends in a bare LF is accepted (RFC 9112, section 2.2, lets
 us); one that mixes bare LF and CRLF is refused, because that is what header injection looks like.
@@ -13,11 +14,9 @@ from __future__ import annotations
 import re
 
 from httpcore_core._exceptions import RemoteProtocolError
+from httpcore_core._models import Headers
 
 _find_blank_line = re.compile(rb"\n\r?\n").search
-_find_framing = re.compile(
-    rb"\n(content-length|transfer-encoding|connection|keep-alive):[\t ]*([^\r\n]*)"
-).findall
 _find_timeout = re.compile(rb"(?:^|[,; \t])timeout[ \t]*=[ \t]*([0-9]{1,9})(?![0-9])").search
 _is_length = re.compile(rb"[0-9]{1,19}").fullmatch  # below 2**63 after the comparison
 _MAX_LENGTH = 2**63 - 1
@@ -40,15 +39,17 @@ def find_end(buffer: bytes | bytearray, start: int) -> int:
     return match.end() if match else -1
 
 
-def check(head: bytes, max_bytes: int, max_fields: int) -> None:
-    """Refuse a complete head that is too large or ambiguous; raises `RemoteProtocolError`."""
+def check(head: bytes, max_bytes: int) -> None:
+    """Refuse a complete head that is too large or not HTTP/1; raises `RemoteProtocolError`."""
     if not head.startswith(_VERSIONS):
         raise _not_http(head)
     if len(head) > max_bytes:
         raise _too_long(max_bytes)
+
+
+def check_lines(head: bytes) -> None:
+    """Refuse a head whose lines are ambiguous; raises `RemoteProtocolError`."""
     lines = head.count(b"\n")
-    if lines - 2 > max_fields:
-        raise RemoteProtocolError(f"more than {max_fields} header fields")
     returns = head.count(b"\r")
     if returns and not returns == lines == head.count(b"\r\n"):  # RFC 9112, section 2.2
         raise RemoteProtocolError("bare CR, or mixed line ends, in the response head")
@@ -80,41 +81,78 @@ def _too_long(limit: int) -> RemoteProtocolError:
     return RemoteProtocolError(f"the response head is over {limit} bytes")
 
 
+_LENGTH, _CODING, _CONNECTION, _KEEP_ALIVE = range(1, 5)
+_SPECIAL = {
+    b"content-length": _LENGTH,
+    b"transfer-encoding": _CODING,
+    b"connection": _CONNECTION,
+    b"keep-alive": _KEEP_ALIVE,
+}
+_USUAL = (
+    b"accept-ranges access-control-allow-origin age allow alt-svc cache-control"
+    b" content-disposition content-encoding content-language content-range"
+    b" content-security-policy content-type date etag expires last-modified link location"
+    b" pragma referrer-policy server set-cookie strict-transport-security vary via"
+    b" x-content-type-options x-frame-options x-powered-by x-request-id"
+).split()
+# Field names as servers write them: what is found here need not be brought to lower case.
+_KNOWN_NAMES: dict[bytes, int] = {
+    spelling: _SPECIAL.get(name, 0)
+    for name in (*_SPECIAL, *_USUAL)
+    for spelling in (name, name.title(), name.replace(b"etag", b"ETag"))
+}
+
+
 class Framing:
-    """The fields of one checked head that say how its body is framed and what follows it.
+    """The fields of one head that say how its body is framed and what follows it.
 
     `persists`: RFC 9112, section 9.3. `timeout`: what the server's ``Keep-Alive`` grants.
     """
 
-    __slots__ = ("chunked", "length", "persists", "timeout")
+    length: int | None = None
+    chunked = False
+    persists = True
+    timeout: int | None = None
 
-    def __init__(self, head: bytes, version: bytes) -> None:
+    def __init__(self, headers: Headers, version: bytes) -> None:
         """Raises `RemoteProtocolError` for what is illegal, ambiguous or unsupported."""
-        self.length: int | None = None
-        self.timeout: int | None = None
-        self.chunked = close = keep_alive = False
-        for name, value in _find_framing(head.lower()):
-            if name == b"connection":  # RFC 9110, section 7.6.1: a list, in any case
-                tokens = [token.strip() for token in value.split(b",")]
-                close |= b"close" in tokens
-                keep_alive |= b"keep-alive" in tokens
-            elif name == b"content-length":  # RFC 9112, section 6.3, rule 5
+        close = False
+        keep_alive = version == b"HTTP/1.1"
+        known = _KNOWN_NAMES.get
+        for name, value in headers:
+            kind = known(name)
+            if kind is None:
+                kind = _SPECIAL.get(name.lower(), 0)
+            if not kind:
+                continue
+            if kind == _LENGTH:  # RFC 9112, section 6.3, rule 5
                 if self.length is not None:
                     raise RemoteProtocolError("the response has more than one Content-Length")
-                self.length = _length(value.rstrip(b"\t "))
-            elif name == b"transfer-encoding":  # RFC 9112, section 6.1
-                if self.chunked or value.rstrip(b"\t ") != b"chunked":
+                self.length = _length(value)
+            elif kind == _CONNECTION:  # RFC 9110, section 7.6.1: a list, in any case
+                tokens = [token.strip() for token in value.lower().split(b",")]
+                close = close or b"close" in tokens
+                keep_alive = keep_alive or b"keep-alive" in tokens
+            elif kind == _CODING:  # RFC 9112, section 6.1
+                if self.chunked or value.lower() != b"chunked":
                     raise RemoteProtocolError(f"unsupported Transfer-Encoding {value[:40]!r}")
                 self.chunked = True
             else:
-                match = _find_timeout(value)
+                match = _find_timeout(value.lower())
                 self.timeout = int(match[1]) if match else None
         if self.chunked:
             if self.length is not None:  # RFC 9112, section 6.3, rule 3: smuggling
                 raise RemoteProtocolError("Content-Length and Transfer-Encoding in one response")
             if version == b"HTTP/1.0":  # RFC 9112, section 6.1, last paragraph
                 raise RemoteProtocolError("Transfer-Encoding in an HTTP/1.0 response")
-        self.persists = not close and (keep_alive or version == b"HTTP/1.1")
+        self.persists = keep_alive and not close
+
+
+def check_coding(headers: Headers) -> None:
+    """Refuse what `Framing` would, where the message is not framed by it: 1xx, and CONNECT."""
+    codings = [value for name, value in headers if name.lower() == b"transfer-encoding"]
+    if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
+        raise RemoteProtocolError(f"unsupported Transfer-Encoding {codings[0][:40]!r}")
 
 
 def _length(value: bytes) -> int:

@@ -8,10 +8,11 @@ Theory of operation
 
 The two directions are separate machines.
 
-*Sending.* `start` gives the head, `send_data` the body, `end_of_body` its end. A body of declared
-length is guarded: the piece that would complete it is kept back until `end_of_body` confirms that
-nothing follows. So a body that turns out too long or too short never reaches the server as a
-whole message, and not one byte beyond the declared length is written.
+*Sending.* `start` gives the head, and with it a body that is small and in memory. Of any other
+body `send_data` gives the pieces and `end_of_body` the end. One of declared length is guarded: the
+piece that would complete it is kept back until `end_of_body` confirms that nothing follows. So a
+body that turns out too long or too short never reaches the server as a whole message, and not one
+byte beyond the declared length is written. (See `http11_sender`.)
 
 *Receiving.* The state says what the next bytes are:
 
@@ -20,10 +21,9 @@ whole message, and not one byte beyond the declared length is written.
                     1xx                 no body ---------------------------'
                        '--101, or 2xx to CONNECT--> SWITCHED
 
-and FAILED after any error. A head is found and checked as raw bytes (see `head`), then the engine
-parses it (see `engine`), then the body's framing is decided from the raw fields. Bodies never pass
-through the engine; those of known length, or that end with the stream, are handed on as they
-came, without a copy.
+and FAILED after any error. The engine (see `engine`) parses heads and nothing else; where a head
+ends and how it frames its body is decided in `head`. Bodies never pass through the engine; those
+of known length, or that end with the stream, are handed on as they came, without a copy.
 
 Both directions meet in `keep_alive`: another request may follow only when both messages are whole,
 the request was whole *before* the response began, nobody said close, and not one byte is left
@@ -38,12 +38,12 @@ from __future__ import annotations
 from httpcore_core._exceptions import LocalProtocolError, RemoteProtocolError
 from httpcore_core._models import Headers
 
-from .chunked import ChunkedDecoder, encode_chunk, encode_last_chunk
+from .chunked import ChunkedDecoder
 from .engine import HeadParser
 from .events import END, NEED_DATA, Event, Informational, ResponseHead
-from .h11_engine import parse_head
-from .head import Framing, check, check_incomplete, find_end
-from .request import RequestPlan, check_trailers
+from .head import Framing, check, check_coding, check_incomplete, find_end
+from .http11_sender import HTTP11Sender
+from .request import RequestPlan
 
 __all__ = ["END", "NEED_DATA", "HTTP11Protocol", "Informational", "ResponseHead"]
 
@@ -57,7 +57,7 @@ LONG_READ_SIZE = 256 * 1024
 _IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_EOF, _DONE, _SWITCHED, _FAILED = range(8)
 
 
-class HTTP11Protocol:
+class HTTP11Protocol(HTTP11Sender):
     """One connection's protocol state; one exchange at a time, as many as `keep_alive` allows.
 
     The sending methods raise `LocalProtocolError`, `next_event` raises `RemoteProtocolError`; after
@@ -68,7 +68,6 @@ class HTTP11Protocol:
         "_buffer",
         "_chunks",
         "_eof",
-        "_held_back",
         "_informational_bytes",
         "_informational_count",
         "_left",
@@ -76,27 +75,22 @@ class HTTP11Protocol:
         "_max_header_count",
         "_parse_head",
         "_persists",
-        "_plan",
         "_searched",
         "_state",
-        "_to_send",
-        "awaiting_continue",
         "has_response_bytes",
         "keep_alive_timeout",
         "read_size",
-        "request_complete",
         "trailers",
     )
 
-    _plan: RequestPlan
-
     def __init__(
         self,
+        head_parser: HeadParser,
         *,
         max_head_bytes: int = 102400,
         max_header_count: int = 1000,
-        head_parser: HeadParser = parse_head,
     ) -> None:
+        super().__init__()
         self._max_head_bytes = max_head_bytes
         self._max_header_count = max_header_count
         self._parse_head = head_parser
@@ -106,10 +100,6 @@ class HTTP11Protocol:
         self._persists = True
         self._left = 0  # bytes of a body of known length that are still to come
         self._chunks: ChunkedDecoder | None = None
-        self._to_send = 0  # bytes of the request's body still to be given to `send_data`
-        self._held_back: bytes | None = None  # what completes a body of declared length
-        self.request_complete = True
-        self.awaiting_continue = False
         self.has_response_bytes = False
         self.keep_alive_timeout: int | None = None
         self.read_size = READ_SIZE
@@ -118,90 +108,27 @@ class HTTP11Protocol:
     # Sending
 
     def start(self, plan: RequestPlan) -> bytes:
-        """Begin an exchange and return the request's head. `plan` has been checked already."""
+        """Begin an exchange; returns what to write first: the head, and the body if it is in
+        memory, small, and need not wait. `plan` has been checked already."""
         if not self.keep_alive:
             raise LocalProtocolError("this connection cannot take another request")
         self._state = _HEAD
-        self._plan = plan
         self._searched = 0
         self._informational_bytes = self._informational_count = 0
-        self._held_back = None
         self._chunks = None
-        self._to_send = plan.content_length or 0
-        self.request_complete = plan.content_length == 0
-        self.awaiting_continue = plan.expect_continue
         self.has_response_bytes = False
         self.keep_alive_timeout = None
         self.read_size = READ_SIZE
         self.trailers = []
-        lines = [b"%b %b HTTP/1.1" % (plan.method, plan.target)]  # RFC 9112, section 3
-        lines += [name + b": " + value for name, value in plan.headers]
-        lines.append(b"\r\n")
-        return b"\r\n".join(lines)
-
-    def send_data(self, chunk: bytes) -> bytes:
-        """Frame a piece of the body; returns what to write, which may be nothing yet."""
-        if type(chunk) is not bytes:
-            chunk = self._as_bytes(chunk)
-        if not chunk:
-            return b""
-        if self.request_complete or self._state == _IDLE:
-            raise self._misused("the body is longer than declared")
-        if self.awaiting_continue:
-            raise self._misused("the body has to wait for 100 Continue")
-        if self._plan.chunked:
-            return encode_chunk(chunk)
-        if len(chunk) > self._to_send:
-            raise self._misused("the body is longer than its Content-Length")
-        self._to_send -= len(chunk)
-        if self._to_send:
-            return chunk
-        self._held_back = chunk
-        return b""
-
-    def end_of_body(self, trailers: Headers | None = None) -> bytes:
-        """Confirm that the body is complete; returns the last of it, to be written."""
-        if self.request_complete:
-            return b""
-        if self.awaiting_continue:
-            raise self._misused("the body has to wait for 100 Continue")
-        if self._plan.chunked:
-            last = self._last_chunk(trailers or self._plan.trailers or [])
-        elif trailers:
-            raise self._misused("trailers need Transfer-Encoding: chunked")
-        elif self._held_back is None:
-            raise self._misused(f"the body is {self._to_send} bytes short of its Content-Length")
-        else:
-            last = self._held_back
-            self._held_back = None
-        self.request_complete = True
-        return last
-
-    def _last_chunk(self, trailers: Headers) -> bytes:
-        try:
-            check_trailers(trailers)
-        except LocalProtocolError as exc:
-            raise self._misused(exc.message) from exc
-        return encode_last_chunk(trailers)
-
-    def _as_bytes(self, chunk: object) -> bytes:
-        """What callers' iterators may yield beside bytes; copied, for they may change it later."""
-        if isinstance(chunk, (bytes, bytearray, memoryview)):
-            return bytes(chunk)
-        raise self._misused(f"a body is made of bytes, not {type(chunk).__name__}")
-
-    def _misused(self, text: str) -> LocalProtocolError:
-        self._state = _FAILED
-        return LocalProtocolError(text)
+        return self._start_sending(plan)
 
     @property
     def may_send_body(self) -> bool:
         """Not while waiting for a 100, and not once there is a final head (RFC 9110, 10.1.1)."""
         return self._state == _HEAD and not self.awaiting_continue and not self.request_complete
 
-    def give_up_waiting(self) -> None:
-        """Send the body without having seen a 100; servers may ignore the expectation."""
-        self.awaiting_continue = False
+    def _fail(self) -> None:
+        self._state = _FAILED
 
     # Receiving
 
@@ -218,12 +145,30 @@ class HTTP11Protocol:
                 self._buffer = bytearray(self._buffer)
             self._buffer += data
 
+    def receive(self, data: bytes) -> Event:
+        """`receive_data`, then `next_event`; what belongs to the body passes straight through."""
+        if self._state == _LENGTH and not self._buffer and 0 < len(data) <= self._left:
+            self._left -= len(data)
+            if not self._left:
+                self._state = _DONE
+            return data
+        self.receive_data(data)
+        return self.next_event()
+
+    def whole_body(self) -> bytes | None:
+        """Take the whole body, if its length is known and all of it has been received."""
+        if self._state == _DONE:
+            return b""
+        if self._state == _LENGTH and len(self._buffer) >= self._left:
+            return self._read_length()
+        return None
+
     def next_event(self) -> Event:
         """Say what has been received next. Raises `RemoteProtocolError`."""
         try:
             state = self._state
             if state == _LENGTH:
-                return self._read_length()
+                return self._read_length() if self._buffer else self._miss_length()
             if state == _HEAD:
                 return self._read_head()
             if state == _CHUNKED:
@@ -244,14 +189,18 @@ class HTTP11Protocol:
         if head is None:
             return NEED_DATA
         parsed = self._parse_head(head)
+        if len(parsed.headers) > self._max_header_count:
+            raise RemoteProtocolError(f"more than {self._max_header_count} header fields")
         status = parsed.status
         if status < 200 and status != 101:
+            check_coding(parsed.headers)
             return self._informational(parsed, len(head))
         self.awaiting_continue = False
         if status == 101 or (status < 300 and self._plan.connect):
+            check_coding(parsed.headers)
             self._switch(status)
         else:
-            self._frame_body(status, Framing(head, parsed.http_version))
+            self._frame_body(status, Framing(parsed.headers, parsed.http_version))
         return parsed
 
     def _take_head(self) -> bytes | None:
@@ -265,7 +214,7 @@ class HTTP11Protocol:
         head = bytes(buffer[:end])
         self._buffer = buffer[end:]
         self._searched = 0
-        check(head, self._max_head_bytes, self._max_header_count)
+        check(head, self._max_head_bytes)
         return head
 
     def _frame_body(self, status: int, framing: Framing) -> None:
@@ -311,15 +260,10 @@ class HTTP11Protocol:
             self.awaiting_continue = False
         return Informational(head.status, head.reason, head.headers)
 
-    def _read_length(self) -> Event:
+    def _read_length(self) -> bytes:
+        """What has arrived of the body: something."""
         chunk = self._buffer
         size = len(chunk)
-        if not size:
-            if self._eof:
-                raise RemoteProtocolError(
-                    f"the server disconnected with {self._left} bytes of the body missing"
-                )
-            return NEED_DATA
         if size > self._left:
             self._buffer = chunk[self._left :]
             chunk = chunk[: self._left]
@@ -330,6 +274,13 @@ class HTTP11Protocol:
         if not self._left:
             self._state = _DONE
         return bytes(chunk)
+
+    def _miss_length(self) -> Event:
+        if self._eof:
+            raise RemoteProtocolError(
+                f"the server disconnected with {self._left} bytes of the body missing"
+            )
+        return NEED_DATA
 
     def _read_chunks(self) -> Event:
         decoder = self._chunks

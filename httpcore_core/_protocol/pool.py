@@ -30,7 +30,7 @@ closed if nobody of its own origin waits for it, or when its origin has had more
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from math import inf
 
 from .._exceptions import ConnectError, PoolClosed
@@ -74,6 +74,28 @@ class PoolPolicy(PoolState):
 
     # What requests do
 
+    def take_idle(self, key: Hashable, now: float) -> Slot | None:
+        """The idle connection of that key which was used last; None if there is none."""
+        origin = self._origins.get(key)
+        if origin is None:
+            return None
+        idle = origin.idle
+        while idle:
+            slot, _ = idle.popitem()
+            if slot.expires_at <= now:
+                self._leave(slot, "expired")
+            elif now - slot.created_at >= self._max_age:
+                self._leave(slot, "aged")
+            else:
+                self._idle.remove(slot)
+                slot.state = ACTIVE
+                slot.requests += 1
+                slot.reused = True
+                origin.reused += 1
+                self._total.reused += 1
+                return slot
+        return None
+
     def acquire(self, waiter: Waiter, now: float) -> None:
         """Give `waiter` an ACTIVE slot, or a CONNECTING one to dial, or put it in the queue.
 
@@ -84,17 +106,10 @@ class PoolPolicy(PoolState):
         origin = self._origins.get(waiter.key)
         if origin is None:
             origin = self._origins[waiter.key] = OriginState(waiter.key)
-        elif not waiter.fresh:
-            while origin.idle:
-                slot, _ = origin.idle.popitem()
-                if slot.expires_at <= now:
-                    self._leave(slot, "expired")
-                elif now - slot.created_at >= self._max_age:
-                    self._leave(slot, "aged")
-                else:
-                    self._idle.remove(slot)
-                    self._hand_out(slot, waiter)
-                    return
+        elif not waiter.fresh and (slot := self.take_idle(waiter.key, now)) is not None:
+            slot.waiter = waiter
+            waiter.slot = slot
+            return
         if self._total.live < self._limit and origin.live < self._origin_limit:
             self._open(origin, waiter)
             return
@@ -155,6 +170,7 @@ class PoolPolicy(PoolState):
         slot.adopted = False
         if self._max_age < inf:
             self._aging[slot] = None
+            self._idle.due = min(self._idle.due, now + self._max_age)
         slot.requests = 1
         assert slot.waiter is not None  # or it would have been given up
         self.wake.append(slot.waiter)
@@ -193,7 +209,9 @@ class PoolPolicy(PoolState):
             self._grant(slot.origin)
 
     def expire(self, now: float) -> None:
-        """Close the idle connections whose time is up."""
+        """Close the idle connections whose time is up. Mostly a comparison: see `IdleSet.due`."""
+        if now < self._idle.due:
+            return
         for slots in self._idle.by_expiry():
             while slots and (slot := first(slots)).expires_at <= now:
                 self._leave(slot, "expired")
@@ -201,6 +219,7 @@ class PoolPolicy(PoolState):
             del self._aging[slot]  # if it is in use, `release` will see its age
             if slot.state == IDLE:
                 self._leave(slot, "aged")
+        self._idle.due = min(self._idle.next_expiry(), self._next_aging())
 
     # The whole pool
 

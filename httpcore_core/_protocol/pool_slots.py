@@ -58,7 +58,6 @@ class Slot:
         "created_at",
         "dialing",
         "expires_at",
-        "idle_since",
         "key",
         "lifetime",
         "opened",
@@ -80,7 +79,6 @@ class Slot:
         self.adopted = False  # the waiter waits for a dial that somebody else began
         self.opened = False  # the dial has succeeded
         self.created_at = 0.0  # when it did
-        self.idle_since = 0.0
         self.expires_at = inf  # if idle: when it is to be closed
         self.lifetime = inf  # the duration by which the idle set orders it
         self.requests = 0
@@ -135,6 +133,7 @@ class IdleSet:
 
     def __init__(self, expiry: float) -> None:
         self.expiry = expiry
+        self.due = inf  # nothing expires before; what was to may be in use again
         self.order: OrderedDict[Slot, None] = OrderedDict()
         self._shorter: dict[float, OrderedDict[Slot, None]] = {}
 
@@ -158,8 +157,9 @@ class IdleSet:
 
     def add(self, slot: Slot, now: float, lifetime: float) -> None:
         slot.state = IDLE
-        slot.idle_since = now
-        slot.expires_at = now + lifetime
+        slot.expires_at = expires_at = now + lifetime
+        if expires_at < self.due:
+            self.due = expires_at
         slot.lifetime = lifetime
         slot.origin.idle[slot] = None
         self.order[slot] = None

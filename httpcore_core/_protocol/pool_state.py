@@ -95,9 +95,12 @@ class PoolState:
     def next_expiry(self) -> float | None:
         """When `expire` will next have something to do; None if nothing is idle that expires."""
         when = self._idle.next_expiry()
-        if self._aging and self._idle.order:
-            when = min(when, first(self._aging).created_at + self._max_age)
+        if self._idle.order:
+            when = min(when, self._next_aging())
         return None if when == inf else when
+
+    def _next_aging(self) -> float:
+        return first(self._aging).created_at + self._max_age if self._aging else inf
 
     def counts(self, key: Hashable) -> OriginStats:
         origin = self._origins.get(key)

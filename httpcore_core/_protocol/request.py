@@ -12,25 +12,26 @@ microseconds.
 from __future__ import annotations
 
 import re
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 from httpcore_core._exceptions import LocalProtocolError
-from httpcore_core._models import ByteStream, Headers, Origin, Request
+from httpcore_core._models import URL, ByteStream, Extensions, Headers, Origin
 
 from .origin import canonical_origin, origin_of, shown
 
 __all__ = ["RequestPlan", "check_trailers", "framing_field", "origin_of", "plan_request"]
 
+Arguments: TypeAlias = tuple[bytes, URL, Headers, Any, Extensions]
+
 # RFC 9110, section 5.6.2.
 _is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _split_token = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z]").split
 # RFC 9110, section 5.5: visible characters, with spaces and tabs between them only.
-_is_value = re.compile(
-    rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?"
-).fullmatch
+_find_illegal = re.compile(rb"[^\t\x20-\x7e\x80-\xff]").search
 # RFC 9110, section 7.2: what `Host` may hold; RFC 3986, section 3.2.2, without the empty host.
 _HOST = rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+)"
-_is_host_field = re.compile(_HOST + rb"(?::[0-9]{0,5})?").fullmatch
+_is_host_field = lru_cache(maxsize=1024)(re.compile(_HOST + rb"(?::[0-9]{0,5})?").fullmatch)
 # RFC 9112, section 3.2: the four forms of a target. Looser than RFC 3986 in one point: every
 # visible ASCII character but "#" passes, because browsers send most of them unescaped.
 _is_origin_form = re.compile(rb"/[\x21\x22\x24-\x7e]*").fullmatch
@@ -63,9 +64,12 @@ _KNOWN_NAMES: dict[bytes, int] = {
     for spelling in (name, name.title())
 }
 
-_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"))  # 9110, 9.2.2
+# RFC 9110, section 9.2.2: method to whether it is idempotent.
+_KNOWN_METHODS: dict[bytes, bool] = {
+    **dict.fromkeys((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"), True),
+    **dict.fromkeys((b"POST", b"PATCH", b"CONNECT"), False),
+}
 _EXPECTS_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))  # RFC 9110, section 8.6
-_KNOWN_METHODS = _IDEMPOTENT | _EXPECTS_CONTENT | {b"CONNECT"}
 # RFC 9110, section 6.5.1: framing, routing and content format do not belong in trailers.
 _NOT_IN_TRAILERS = frozenset(
     (
@@ -83,49 +87,33 @@ class RequestPlan:
     `content_length` is None only for a chunked body. `body` is the whole body where it is in
     memory (``b""`` for none), else None. `trailers` is the caller's list, which may still be
     filled while the body is sent.
-    """
 
-    __slots__ = (
-        "body",
-        "chunked",
-        "close",
-        "connect",
-        "content_length",
-        "expect_continue",
-        "head",
-        "headers",
-        "idempotent",
-        "method",
-        "origin",
-        "replayable",
-        "target",
-        "trailers",
-        "upgrade",
-    )
+    What holds for most requests is said once, in the class; a plan says where it differs.
+    """
 
     origin: Origin
     method: bytes
     target: bytes
     headers: Headers
-    content_length: int | None
-    chunked: bool
-    body: bytes | None
-    trailers: Headers | None
-    expect_continue: bool
-    upgrade: bool
-    connect: bool
-    head: bool
-    close: bool
-    idempotent: bool
-    replayable: bool
+    content_length: int | None = 0
+    chunked: bool = False
+    body: bytes | None = b""
+    trailers: Headers | None = None
+    expect_continue: bool = False
+    upgrade: bool = False
+    connect: bool = False
+    head: bool = False
+    close: bool = False
+    idempotent: bool = False
+    replayable: bool = True
 
 
 def _refuse(text: str) -> LocalProtocolError:
     return LocalProtocolError(text, phase="request")
 
 
-def plan_request(request: Request) -> RequestPlan:
-    """Check `request` and lay out how to send it.
+def plan_request(request: Arguments) -> RequestPlan:
+    """Check `request`, a `Request` or the five arguments in its order, and lay out how to send it.
 
     Raises `LocalProtocolError`, and `UnsupportedProtocol` for schemes other than http and https.
     """
@@ -138,16 +126,19 @@ def plan_request(request: Request) -> RequestPlan:
         ) from exc
 
 
-def _plan(request: Request) -> RequestPlan:
+def _plan(request: Arguments) -> RequestPlan:
     method, url, headers, stream, extensions = request
     plan = RequestPlan()
     plan.origin = canonical_origin(url[0], url[1], url[2])
-    if method not in _KNOWN_METHODS and not _is_token(method):
-        raise _refuse(f"illegal method {shown(method[:40])}")
     plan.method = method
-    plan.connect = method == b"CONNECT"
-    plan.head = method == b"HEAD"
-    plan.idempotent = method in _IDEMPOTENT
+    idempotent = _KNOWN_METHODS.get(method)
+    if idempotent:
+        plan.idempotent = True
+        plan.head = method == b"HEAD"
+    elif idempotent is None and not _is_token(method):
+        raise _refuse(f"illegal method {shown(method[:40])}")
+    else:
+        plan.connect = method == b"CONNECT"
     target = extensions.get("target", url[3]) if extensions else url[3]
     if plan.connect or type(target) is not bytes or not _is_origin_form(target):
         target = _unusual_target(method, target)
@@ -162,13 +153,12 @@ def _read_fields(plan: RequestPlan) -> bytes | None:
     """Check all header fields, note what they ask for; returns the Content-Length, if any."""
     hosts = 0
     length: bytes | None = None
-    plan.chunked = plan.close = plan.upgrade = plan.expect_continue = False
     known = _KNOWN_NAMES.get
     for name, value in plan.headers:
         kind = known(name)
         if kind is None or type(name) is not bytes:  # a memoryview is found there, too
             kind = _kind(name)
-        if not _is_value(value):
+        if _find_illegal(value) or value != value.strip():
             raise _refuse(f"the value of header {name!r} holds illegal characters")
         if not kind:
             continue
@@ -225,12 +215,16 @@ def _plan_body(
     plan: RequestPlan, length: bytes | None, stream: Any, extensions: dict[str, Any]
 ) -> None:
     """How the body is framed: RFC 9112, section 6, seen from the sender."""
-    plan.trailers = trailers = extensions.get("trailers")
+    trailers = extensions.get("trailers")
     if trailers is not None:
         check_trailers(trailers)
-    _plan_stream(plan, stream)
-    body = plan.body
+        plan.trailers = trailers
+    body = stream.content if type(stream) is ByteStream else _plan_stream(plan, stream)
+    plan.body = body
     if length is None and not plan.chunked:
+        if body == b"" and trailers is None and plan.method not in _EXPECTS_CONTENT:
+            plan.expect_continue = False  # nothing would wait: RFC 9110, section 10.1.1
+            return
         field = framing_field(plan.method, body, trailers)
         if field is not None:
             plan.headers.append(field)
@@ -246,7 +240,7 @@ def _plan_body(
             raise _refuse(f"Content-Length is {plan.content_length}, the body has {size} bytes")
 
     if plan.content_length == 0:
-        plan.expect_continue = False  # nothing would wait: RFC 9110, section 10.1.1
+        plan.expect_continue = False
         return
     if plan.method in (b"CONNECT", b"TRACE"):  # RFC 9110, sections 9.3.6 and 9.3.8
         raise _refuse(f"a {plan.method.decode('ascii')} request has no body")
@@ -255,18 +249,16 @@ def _plan_body(
         plan.expect_continue = True
 
 
-def _plan_stream(plan: RequestPlan, stream: Any) -> None:
+def _plan_stream(plan: RequestPlan, stream: Any) -> bytes | None:
+    """Note what kind of body it is; returns it where it is in memory."""
+    if stream is None:
+        return b""
     if isinstance(stream, ByteStream):
-        plan.body = stream.content
-        plan.replayable = True
-    elif stream is None:
-        plan.body = b""
-        plan.replayable = True
-    elif isinstance(stream, (bytes, bytearray, memoryview, str)):
+        return stream.content
+    if isinstance(stream, (bytes, bytearray, memoryview, str)):
         raise _refuse("a body in memory must be wrapped: ByteStream(content)")
-    else:
-        plan.body = None
-        plan.replayable = bool(getattr(stream, "replayable", False))
+    plan.replayable = bool(getattr(stream, "replayable", False))
+    return None
 
 
 def framing_field(
@@ -284,9 +276,9 @@ def check_trailers(trailers: Headers) -> None:
     """Refuse trailer fields that are illegal or do not belong in trailers."""
     try:
         for name, value in trailers:
-            if not _is_token(name) or not _is_value(value):
+            if not _is_token(name) or _find_illegal(value) or value != value.strip():
                 raise _refuse("illegal trailer field")
             if name.lower() in _NOT_IN_TRAILERS:
                 raise _refuse(f"{name!r} is not allowed in trailers")
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, AttributeError) as exc:
         raise _refuse("trailers are a list of pairs of bytes") from exc

@@ -61,22 +61,25 @@ class ResponseStream(SyncByteStream):
 
     def read(self) -> bytes:
         """Read to the end, close, and return the whole body."""
-        chunks: list[bytes] = []
-        if self._exchange.trace is None and not self._is_over:
-            self._is_over = True
-            receive = self._connection.receive_body
-            while chunk := receive(self._exchange):
+        connection, exchange = self._connection, self._exchange
+        if self._is_over or exchange.trace is not None:
+            return self._read_chunks()
+        self._is_over = True
+        body = connection.take_body(exchange)
+        if body is None:
+            chunks: list[bytes] = []
+            while chunk := connection.receive_body(exchange):
                 chunks.append(chunk)
             self._take_trailers()
-        else:
-            try:
-                for chunk in self:
-                    chunks.append(chunk)
-            finally:
-                self.close()
-        if self._connection.serves(self._exchange):
-            self._connection.finish(self._exchange)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        connection.finish(exchange)
+        return body
+
+    def _read_chunks(self) -> bytes:
+        try:
+            return b"".join([chunk for chunk in self])
+        finally:
+            self.close()
 
     def _take_trailers(self) -> None:
         if self._connection.trailers:

@@ -29,6 +29,7 @@ from .._options import (
     ConnectionOptions,
     PoolLimits,
 )
+from .._protocol.engine import choose_engine
 from .._protocol.exchange import CLOCK_SLACK, Exchange
 from .._protocol.pool import ACTIVE, CONNECTING, IDLE, PoolPolicy, PoolStats, Slot, Waiter
 from .._protocol.retry import may_retry
@@ -48,7 +49,8 @@ class ConnectionPool(PoolContexts):
     All limits are counts or seconds, None is no limit. `retries` repeats failed connection
     attempts, never a request. `uds` is the path of a unix domain socket to connect to in place of
     the URL's host; `resolver` maps a host and port to IP addresses; `socket_options` and
-    `local_address` take effect before connecting.
+    `local_address` take effect before connecting. `http1_engine` parses the heads of responses:
+    ``"h11"``, ``"httptools"``, or ``"auto"``, the latter where it is installed.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class ConnectionPool(PoolContexts):
         resolver: Resolver | None = None,
         max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES,
         max_header_count: int = DEFAULT_MAX_HEADER_COUNT,
+        http1_engine: str = "auto",
         network_backend: NetworkBackend | None = None,
     ) -> None:
         super().__init__()
@@ -79,6 +82,7 @@ class ConnectionPool(PoolContexts):
             resolver,
             max_header_bytes,
             max_header_count,
+            choose_engine(http1_engine)[0],
         )
         self._limits = PoolLimits(
             max_connections,
@@ -105,8 +109,12 @@ class ConnectionPool(PoolContexts):
             self._enter(context)
         exchange.start_clock(self._now)
         while True:
-            slot = self._acquire_traced(exchange)
-            connection = _opened(slot)
+            slot = None
+            if exchange.trace is None and not exchange.retried:
+                slot = self._take_idle(exchange)
+            if slot is None:
+                slot = self._acquire_traced(exchange)
+            connection: HTTP11Connection = slot.connection.open_connection
             try:
                 return connection.handle(exchange)
             except TransportError as exc:
@@ -116,6 +124,27 @@ class ConnectionPool(PoolContexts):
                 ):
                     raise
             exchange.rewind()
+
+    def _take_idle(self, exchange: Exchange) -> Slot | None:
+        """The short way to a connection: one that is idle and fit for use. Whatever else there may
+        be to do is left to `_acquire`."""
+        self._check_interrupted()
+        slot = None
+        try:
+            with self._lock:
+                now = self._now()
+                self._policy.expire(now)
+                slot = self._policy.take_idle(exchange.key, now)
+            if slot is None or slot.connection.open_connection.begin_use():
+                return slot
+        except BaseException:
+            if slot is not None:
+                with self._lock:
+                    self._policy.discard(slot, "error")
+            raise
+        with self._lock:
+            self._policy.discard(slot, "stale")
+        return None
 
     def _acquire_traced(self, exchange: Exchange) -> Slot:
         exchange.phase = "pool"
@@ -152,13 +181,12 @@ class ConnectionPool(PoolContexts):
             try:
                 with self._lock:
                     now = self._now()
-                    if self._timer is None:
-                        self._policy.expire(now)
+                    self._policy.expire(now)
                     self._policy.acquire(waiter, now)
                     if waiter.slot is None or waiter.slot.state == CONNECTING:
                         waiter.event = Event()
                 slot = self._wait_for_slot(waiter, exchange, started)
-                if not slot.reused or _opened(slot).begin_use():
+                if not slot.reused or slot.connection.open_connection.begin_use():
                     return slot
             except BaseException as exc:
                 given = waiter.slot
@@ -280,6 +308,7 @@ class ConnectionPool(PoolContexts):
             assert opened is not None
             opened.on_released = partial(self._released, slot)
             opened.on_dropped = partial(self._on_dropped, slot)
+            opened.on_peer_event = partial(self._on_peer_event, slot)
             with self._lock:
                 self._policy.connected(slot, self._now())
             self._rest(slot)
@@ -296,8 +325,10 @@ class ConnectionPool(PoolContexts):
         timeout = slot.connection.open_connection.keep_alive_timeout if reusable else None
         with self._lock:
             self._policy.release(slot, self._now(), reusable=reusable, keepalive_timeout=timeout)
-        self._rest(slot)
-        self._settle()
+        if slot.state == IDLE:
+            self._rest(slot)
+        if self._policy.closing or self._policy.wake or self._dropped or self._draining:
+            self._settle()
 
     # Closing
 
@@ -338,6 +369,11 @@ class ConnectionPool(PoolContexts):
     # Reading
 
     @property
+    def http1_engine(self) -> str:
+        """What parses the heads of HTTP/1.1 responses: ``"h11"`` or ``"httptools"``."""
+        return self._options.http1_engine
+
+    @property
     def connections(self) -> list[HTTPConnection]:
         """The connections there are, in the order in which they were made. A copy."""
         with self._lock:
@@ -360,7 +396,3 @@ class ConnectionPool(PoolContexts):
             f"Connections: {active} active, {stats.idle} idle]>"
         )
 
-
-def _opened(slot: Slot) -> HTTP11Connection:
-    connection: HTTP11Connection = slot.connection.open_connection
-    return connection

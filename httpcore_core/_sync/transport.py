@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .._exceptions import LocalProtocolError
-from .._models import URL, ByteStream, Extensions, Headers, Request, Response
+from .._models import URL, ByteStream, Extensions, Headers, Response
 from .._protocol.build import Content, HeaderTypes, URLTypes, build_request
 from .._protocol.exchange import Exchange
 from .._trace import get_tracer
@@ -78,8 +78,8 @@ def make_exchange(
     method: bytes, url: URL, headers: Headers, stream: Any, extensions: Extensions
 ) -> Exchange:
     """Check the arguments of `handle_request`, before any socket is touched."""
-    request = Request(method, url, headers, stream, extensions)
-    exchange = Exchange(request, get_tracer(extensions))
+    arguments = (method, url, headers, stream, extensions)
+    exchange = Exchange(arguments, get_tracer(extensions))
     if exchange.plan.body is None and not hasattr(stream, "__iter__"):
         raise LocalProtocolError(
             f"the body has no __iter__: {type(stream).__name__}", phase="request"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from httpcore_core._exceptions import RemoteProtocolError
-from httpcore_core._protocol.http11 import END, HTTP11Protocol, ResponseHead
-from tests.protocol.wire import exchange, ok, pieces, plan, receive, refused, reply
+from httpcore_core._protocol.http11 import END, ResponseHead
+from tests.protocol.wire import exchange, new_protocol, ok, pieces, plan, receive, refused, reply
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 LENGTH_5 = b"Content-Length: 5"
 CHUNKED = b"Transfer-Encoding: chunked"
@@ -235,7 +237,7 @@ def test_a14_body_that_ends_with_the_stream() -> None:
 
 def test_a15_no_response_at_all() -> None:
     refused(b"", eof=True)
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(plan())
     protocol.receive_data(b"")
     assert not protocol.has_response_bytes
@@ -426,7 +428,7 @@ def test_a26_bad_trailers(trailer: bytes) -> None:
 
 
 def test_failure_is_final() -> None:
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(plan())
     _, error = receive(protocol, pieces(b"garbage", 3))
     assert "garb"[:3] in error
@@ -438,7 +440,7 @@ def test_failure_is_final() -> None:
 
 def test_engine_errors_are_causes_and_values_stay_out_of_the_text() -> None:
     """I2, I9."""
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(plan())
     protocol.receive_data(ok(b"Set-Cookie : secret"))
     with pytest.raises(RemoteProtocolError) as caught:
@@ -448,7 +450,7 @@ def test_engine_errors_are_causes_and_values_stay_out_of_the_text() -> None:
 
 
 def test_end_is_repeated() -> None:
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(plan())
     receive(protocol, [ok(LENGTH_5, body=b"hello")])
     assert protocol.next_event() is END

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from httpcore_core._exceptions import RemoteProtocolError
 from httpcore_core._models import Headers
 from httpcore_core._protocol.chunked import ChunkedDecoder
-from httpcore_core._protocol.http11 import HTTP11Protocol
-from tests.protocol.wire import Outcome, ok, pieces, plan, receive, reply
+from tests.protocol.wire import Outcome, new_protocol, ok, pieces, plan, receive, reply
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 NAMES = st.from_regex(rb"[Xx]-[!#$%&'*+.^_`|~0-9A-Za-z-]{0,10}", fullmatch=True)
 VALUES = st.from_regex(rb"([!-~\x80-\xff]([\t -~\x80-\xff]{0,20}[!-~\x80-\xff])?)?", fullmatch=True)
@@ -61,7 +62,7 @@ def cut_up(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def outcome_of(data: bytes, cuts: list[int], *, eof: bool) -> Outcome:
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(plan())
     return receive(protocol, cut_up(data, cuts), eof=eof)[0]
 
@@ -179,7 +180,7 @@ def test_what_our_chunked_decoder_accepts_h11_reads_the_same() -> None:
 def test_i8_cost_is_linear(response: Any, cut: int) -> None:
     """Generous, because the machine may be busy: a quadratic cost would take minutes."""
     data = response(100_000)
-    protocol = HTTP11Protocol(max_head_bytes=10**7, max_header_count=10**6)
+    protocol = new_protocol(max_head_bytes=10**7, max_header_count=10**6)
     protocol.start(plan())
     started = time.process_time()
     receive(protocol, list(pieces(data, cut)))

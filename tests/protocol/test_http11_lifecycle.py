@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from httpcore_core._exceptions import LocalProtocolError, RemoteProtocolError
-from httpcore_core._models import ByteStream, Headers
+from httpcore_core._models import Headers
 from httpcore_core._protocol.http11 import (
     END,
     NEED_DATA,
@@ -14,7 +14,19 @@ from httpcore_core._protocol.http11 import (
     ResponseHead,
 )
 from httpcore_core._protocol.request import RequestPlan
-from tests.protocol.wire import exchange, ok, pieces, plan, receive, refused, reply
+from tests.protocol.wire import (
+    Stream,
+    exchange,
+    new_protocol,
+    ok,
+    pieces,
+    plan,
+    receive,
+    refused,
+    reply,
+)
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 UPGRADE = [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
 SWITCHING = (b"HTTP/1.1 101 Switching Protocols", b"Connection: upgrade", b"Upgrade: websocket")
@@ -23,14 +35,16 @@ HELLO = ok(b"Content-Length: 5", body=b"hello")
 
 
 def begin(sent: RequestPlan | None = None) -> HTTP11Protocol:
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(sent or plan())
     return protocol
 
 
 def upload(*, expect: bool = False) -> HTTP11Protocol:
-    headers = [(b"Expect", b"100-Continue")] if expect else []
-    return begin(plan(b"POST", headers=headers, stream=ByteStream(b"hello")))
+    headers = [(b"Content-Length", b"5")]
+    if expect:
+        headers.append((b"Expect", b"100-Continue"))
+    return begin(plan(b"POST", headers=headers, stream=Stream()))
 
 
 def connect() -> RequestPlan:
@@ -39,7 +53,7 @@ def connect() -> RequestPlan:
 
 @pytest.mark.parametrize("cut", [1, 2, 7, 10**9])
 def test_many_exchanges_on_one_connection(cut: int) -> None:
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     bodies = [
         HELLO,
         ok(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\nX: y\r\n\r\n"),
@@ -275,7 +289,7 @@ def test_h4_upgrade_nobody_asked_for() -> None:
 
 
 def test_h4_upgrade_before_the_end_of_the_request() -> None:
-    protocol = begin(plan(b"POST", headers=UPGRADE, stream=ByteStream(b"hello")))
+    protocol = begin(plan(b"POST", headers=UPGRADE, stream=Stream()))
     protocol.receive_data(reply(*SWITCHING))
     with pytest.raises(RemoteProtocolError):
         protocol.next_event()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import h11
@@ -11,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from httpcore_core._exceptions import LocalProtocolError
-from httpcore_core._models import ByteStream, Headers, SyncByteStream
-from httpcore_core._protocol.http11 import HTTP11Protocol
+from httpcore_core._models import ByteStream, Headers
+from httpcore_core._protocol.http11_sender import JOINED_BODY_SIZE
 from httpcore_core._protocol.request import RequestPlan
-from tests.protocol.wire import HOST, exchange, ok, plan, receive
+from tests.protocol.wire import HOST, Stream, exchange, new_protocol, ok, plan, receive
 
 TOKEN = st.text("!#$%&'*+-.^_`|~0123456789abcXYZ", min_size=1, max_size=12)
 VALUE = st.from_regex(rb"([!-~\x80-\xff]([\t -~\x80-\xff]{0,20}[!-~\x80-\xff])?)?", fullmatch=True)
@@ -23,19 +22,11 @@ SPECIAL = {
 }  # fmt: skip
 
 
-class Stream(SyncByteStream):
-    """A body whose length nobody knows."""
-
-    def __init__(self, *chunks: Any) -> None:
-        self.chunks = chunks
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self.chunks
-
-
 def send(sent: RequestPlan, *chunks: bytes) -> bytes:
-    protocol = HTTP11Protocol()
-    written = [protocol.start(sent), *map(protocol.send_data, chunks), protocol.end_of_body()]
+    protocol = new_protocol()
+    written = [protocol.start(sent)]
+    if not protocol.request_complete:
+        written += [*map(protocol.send_data, chunks), protocol.end_of_body()]
     assert protocol.request_complete
     return b"".join(written)
 
@@ -95,7 +86,7 @@ def test_chunked_with_trailers() -> None:
 
 def test_trailers_may_be_filled_while_the_body_is_sent() -> None:
     trailers: Headers = []
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(plan(b"POST", stream=Stream(), trailers=trailers))
     protocol.send_data(b"hello")
     trailers.append((b"X-Sum", b"1"))
@@ -107,7 +98,7 @@ def test_trailers_may_be_filled_while_the_body_is_sent() -> None:
     [(b"X", b"a\r\nb"), (b"X Y", b"a"), (b"Content-Length", b"5"), (b"Host", b"a"), ("X", "a"), 7],
 )
 def test_illegal_trailers(trailer: Any) -> None:
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(plan(b"POST", stream=Stream()))
     protocol.send_data(b"hello")
     with pytest.raises(LocalProtocolError):
@@ -116,15 +107,36 @@ def test_illegal_trailers(trailer: Any) -> None:
 
 
 def test_trailers_need_chunks() -> None:
-    protocol = HTTP11Protocol()
-    protocol.start(plan(b"POST", stream=ByteStream(b"hello")))
+    protocol = new_protocol()
+    protocol.start(plan(b"POST", headers=[(b"Content-Length", b"5")], stream=Stream()))
     protocol.send_data(b"hello")
     with pytest.raises(LocalProtocolError, match="chunked"):
         protocol.end_of_body([(b"X", b"y")])
 
 
+@pytest.mark.parametrize("size", [1, JOINED_BODY_SIZE])
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_small_body_leaves_with_the_head(size: int, chunked: bool) -> None:
+    body = b"x" * size
+    headers = [(b"Transfer-Encoding", b"chunked")] if chunked else []
+    protocol = new_protocol()
+    written = protocol.start(plan(b"POST", headers=headers, stream=ByteStream(body)))
+    assert protocol.request_complete
+    assert served(written)[1] == body
+    assert protocol.end_of_body() == b""
+
+
+def test_a_large_or_expected_body_does_not() -> None:
+    large = plan(b"POST", stream=ByteStream(b"x" * (JOINED_BODY_SIZE + 1)))
+    awaited = plan(b"POST", headers=[(b"Expect", b"100-continue")], stream=ByteStream(b"x"))
+    for sent in (large, awaited):
+        protocol = new_protocol()
+        assert protocol.start(sent).endswith(b"\r\n\r\n")
+        assert not protocol.request_complete
+
+
 def test_known_length_is_passed_on_as_it_is() -> None:
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(plan(b"POST", headers=[(b"Content-Length", b"6")], stream=Stream()))
     chunk = b"hel"
     assert protocol.send_data(chunk) is chunk
@@ -138,7 +150,7 @@ def test_known_length_is_passed_on_as_it_is() -> None:
 @pytest.mark.parametrize("chunks", [(b"hello!",), (b"hello", b"!"), (b"hel", b"lo!!!")])
 def test_h8_b09_body_too_long(chunks: tuple[bytes, ...]) -> None:
     """The server sees neither the extra bytes nor a whole message."""
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     written = protocol.start(plan(b"POST", headers=[(b"Content-Length", b"5")], stream=Stream()))
     with pytest.raises(LocalProtocolError, match="longer"):
         for chunk in chunks:
@@ -153,7 +165,7 @@ def test_h8_b09_body_too_long(chunks: tuple[bytes, ...]) -> None:
 
 @pytest.mark.parametrize("chunks", [(), (b"hell",)])
 def test_h8_b09_body_too_short(chunks: tuple[bytes, ...]) -> None:
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(plan(b"POST", headers=[(b"Content-Length", b"5")], stream=Stream()))
     for chunk in chunks:
         protocol.send_data(chunk)
@@ -164,7 +176,7 @@ def test_h8_b09_body_too_short(chunks: tuple[bytes, ...]) -> None:
 
 
 def test_no_body_is_complete_at_once_and_takes_nothing() -> None:
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(plan())
     assert protocol.request_complete
     assert protocol.end_of_body() == b""
@@ -174,14 +186,14 @@ def test_no_body_is_complete_at_once_and_takes_nothing() -> None:
 
 @pytest.mark.parametrize("chunk", [bytearray(b"hello"), memoryview(b"hello")])
 def test_bytes_like_chunks(chunk: Any) -> None:
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(plan(b"POST", stream=Stream()))
     assert protocol.send_data(chunk) == b"5\r\nhello\r\n"
 
 
 @pytest.mark.parametrize("chunk", ["hello", 5, None])
 def test_chunks_that_are_not_bytes(chunk: Any) -> None:
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(plan(b"POST", stream=Stream()))
     with pytest.raises(LocalProtocolError, match="made of bytes"):
         protocol.send_data(chunk)
@@ -189,12 +201,12 @@ def test_chunks_that_are_not_bytes(chunk: Any) -> None:
 
 
 def test_one_exchange_at_a_time() -> None:
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     with pytest.raises(LocalProtocolError):
         protocol.next_event()
     with pytest.raises(LocalProtocolError):
         protocol.send_data(b"x")
-    protocol = HTTP11Protocol()
+    protocol = new_protocol()
     protocol.start(plan())
     with pytest.raises(LocalProtocolError):
         protocol.start(plan())
@@ -210,8 +222,8 @@ def test_one_plan_can_be_sent_twice() -> None:
 
 
 def test_after_the_request_the_response_may_come_in_any_order() -> None:
-    protocol = HTTP11Protocol()
-    protocol.start(plan(b"POST", stream=ByteStream(b"hello")))
+    protocol = new_protocol()
+    protocol.start(plan(b"POST", headers=[(b"Content-Length", b"5")], stream=Stream()))
     protocol.send_data(b"hello")
     protocol.end_of_body()
     outcome, _ = receive(protocol, [ok(b"Content-Length: 0")])

@@ -1,4 +1,8 @@
-"""What the tests of HTTP/1.1 share: requests, and responses cut up in every way."""
+"""What the tests of HTTP/1.1 share: requests, and responses cut up in every way.
+
+Tests of what is received run on each engine: their modules ask for `engine`, and `new_protocol`
+makes protocol objects which use the one whose turn it is.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from httpcore_core._exceptions import RemoteProtocolError
-from httpcore_core._models import ByteStream, Headers, Request
+from httpcore_core._models import ByteStream, Headers, Request, SyncByteStream
+from httpcore_core._protocol.engine import ENGINES, choose_engine
 from httpcore_core._protocol.http11 import (
     END,
     NEED_DATA,
@@ -19,6 +24,22 @@ from httpcore_core._protocol.request import RequestPlan, plan_request
 ORIGIN = (b"http", b"example.com", None)
 HOST = (b"Host", b"example.com")
 CUTS = (1, 2, 7, 10**9)
+PARSERS = {name: choose_engine(name)[1] for name in ENGINES if name != "auto"}
+
+_in_use = ["h11"]
+
+
+def use_engine(name: str) -> Iterator[str]:
+    """The body of the fixture `engine`."""
+    _in_use.append(name)
+    yield name
+    _in_use.pop()
+
+
+def new_protocol(**options: Any) -> HTTP11Protocol:
+    """A protocol object on the engine in use, unless ``head_parser=`` names another."""
+    options.setdefault("head_parser", PARSERS[_in_use[-1]])
+    return HTTP11Protocol(**options)
 
 
 def request(
@@ -32,6 +53,16 @@ def request(
     fields = [HOST, *(headers or [])]
     body = ByteStream(b"") if stream is None else stream
     return Request(method, (*ORIGIN, target), fields, body, extensions)
+
+
+class Stream(SyncByteStream):
+    """A body that is not in memory."""
+
+    def __init__(self, *chunks: Any) -> None:
+        self.chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self.chunks
 
 
 def plan(
@@ -119,7 +150,7 @@ def exchange(response: bytes, *, eof: bool = False, cuts: Any = CUTS, **options:
     sent = options.pop("sent", None) or plan()
     outcomes = []
     for size in cuts:
-        protocol = HTTP11Protocol(**options)
+        protocol = new_protocol(**options)
         protocol.start(sent)
         outcomes.append(receive(protocol, pieces(response, size), eof=eof)[0])
     assert all(outcome == outcomes[0] for outcome in outcomes), outcomes
