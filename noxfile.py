@@ -64,9 +64,18 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The tests, but for those which need servers from the system's packages."""
+    """The tests, but for those which need servers from the system's packages.
+
+    On the oldest Python with h11 as the HTTP/1.1 engine, on the others with httptools."""
     session.install(*BOTH_DISTRIBUTIONS, *group("test"))
-    session.run("python", "-m", "pytest", *(session.posargs or ["-m", "not interop"]))
+    engine = "h11" if session.python == PYTHONS[0] != NEWEST else "httptools"
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        *(session.posargs or ["-m", "not interop"]),
+        env={"TEST_HTTP1_ENGINE": engine},
+    )
 
 
 @nox.session(python=NEWEST)

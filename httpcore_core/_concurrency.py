@@ -90,11 +90,32 @@ def shielded(work: Callable[..., None], *args: Any) -> None:
     work(*args)
 
 
+# `asyncio._get_running_loop`, once something has been made in asyncio: an import statement for a
+# module that is there already takes as long as all the rest of making an event.
+_running_loop: Callable[[], asyncio.AbstractEventLoop | None] | None = None
+
+
 def _in_trio() -> bool:
+    name = sniffio.thread_local.name  # what sniffio looks at first: trio's, while it is running
+    if name is not None:
+        return name == "trio"
+    if _running_loop is not None and _running_loop() is not None:
+        return False
     try:
         return sniffio.current_async_library() == "trio"
     except sniffio.AsyncLibraryNotFoundError:
         return False  # a callback of asyncio's loop: no task is running there
+
+
+def _asyncio_loop() -> asyncio.AbstractEventLoop:
+    global _running_loop
+    loop = None if _running_loop is None else _running_loop()
+    if loop is None:
+        import asyncio
+
+        _running_loop = asyncio._get_running_loop
+        loop = asyncio.get_running_loop()
+    return loop
 
 
 class AsyncEvent:
@@ -115,9 +136,7 @@ class AsyncEvent:
             self._trio = trio.Event()
             self._trio_token = trio.lowlevel.current_trio_token()
         else:
-            import asyncio
-
-            self._asyncio = asyncio.get_running_loop().create_future()
+            self._asyncio = _asyncio_loop().create_future()
 
     def set(self) -> None:
         if threading.get_ident() != self._thread:
@@ -125,10 +144,11 @@ class AsyncEvent:
             return
         self.is_set = True
         try:
-            if self._trio is not None:
+            if self._asyncio is not None:
+                if not self._asyncio.done():
+                    self._asyncio.set_result(None)
+            elif self._trio is not None:
                 self._trio.set()
-            elif self._asyncio is not None:
-                self._resolve()
         except RuntimeError:
             pass  # the loop has ended, and whoever waited in it with it (trio's error is one too)
 
@@ -153,22 +173,25 @@ class AsyncEvent:
             return True
         if timeout is not None and timeout <= 0.0:
             return False
-        if self._trio is not None:
-            import trio
-
-            with trio.move_on_after(timeout if timeout is not None else float("inf")):
-                await self._trio.wait()
-            return self.is_set
-        assert self._asyncio is not None
         future = self._asyncio
-        timer = None
-        if timeout is not None and timeout != float("inf"):
-            timer = future.get_loop().call_later(timeout, self._resolve)
+        if future is None:
+            return await self._wait_in_trio(timeout)
+        if timeout is None or timeout == float("inf"):
+            await future
+            return self.is_set
+        timer = future.get_loop().call_later(timeout, self._resolve)
         try:
             await future
         finally:
-            if timer is not None:
-                timer.cancel()
+            timer.cancel()
+        return self.is_set
+
+    async def _wait_in_trio(self, timeout: float | None) -> bool:
+        import trio
+
+        assert self._trio is not None
+        with trio.move_on_after(timeout if timeout is not None else float("inf")):
+            await self._trio.wait()
         return self.is_set
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ._exceptions import LocalProtocolError
 
@@ -74,44 +73,133 @@ def _bad_timeout(text: str) -> LocalProtocolError:
     return LocalProtocolError(f"the 'timeout' extension {text}", phase="request")
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionOptions:
+class _Options:
+    """A value: checked when it is made, never changed, compared by its fields.
+
+    A frozen dataclass is the same, but `dataclasses` takes with it half of what everything else
+    takes to import that a request needs.
+    """
+
+    __slots__: tuple[str, ...] = ()
+
+    def _fill(self, **fields: object) -> None:
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"cannot set {name!r}: {type(self).__name__} does not change")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"cannot delete {name!r}: {type(self).__name__} does not change")
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.as_dict() == other.as_dict()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.as_dict().values()))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.as_dict().items())
+        return f"{type(self).__name__}({fields})"
+
+
+class ConnectionOptions(_Options):
     """How one connection is made and how much it accepts."""
 
-    ssl_context: ssl.SSLContext | None = None
-    retries: int = 0
-    local_address: str | None = None
-    uds: str | None = None
-    socket_options: Iterable[Any] | None = None
-    resolver: Callable[[str, int], Any] | None = None
-    max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES
-    max_header_count: int = DEFAULT_MAX_HEADER_COUNT
-    http1_engine: str = "h11"  # chosen, not "auto" any more
+    __slots__ = (
+        "http1_engine",
+        "local_address",
+        "max_header_bytes",
+        "max_header_count",
+        "resolver",
+        "retries",
+        "socket_options",
+        "ssl_context",
+        "uds",
+    )
 
-    def __post_init__(self) -> None:
-        _check_count("retries", self.retries, 0)
-        _check_count("max_header_bytes", self.max_header_bytes, 1)
-        _check_count("max_header_count", self.max_header_count, 1)
-        if self.socket_options is not None:  # an iterator would be empty at the second connection
-            object.__setattr__(self, "socket_options", list(self.socket_options))
+    ssl_context: ssl.SSLContext | None
+    retries: int
+    local_address: str | None
+    uds: str | None
+    socket_options: Iterable[Any] | None
+    resolver: Callable[[str, int], Any] | None
+    max_header_bytes: int
+    max_header_count: int
+    http1_engine: str
+
+    def __init__(
+        self,
+        ssl_context: ssl.SSLContext | None = None,
+        retries: int = 0,
+        local_address: str | None = None,
+        uds: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+        resolver: Callable[[str, int], Any] | None = None,
+        max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES,
+        max_header_count: int = DEFAULT_MAX_HEADER_COUNT,
+        http1_engine: str = "h11",  # chosen, not "auto" any more
+    ) -> None:
+        _check_count("retries", retries, 0)
+        _check_count("max_header_bytes", max_header_bytes, 1)
+        _check_count("max_header_count", max_header_count, 1)
+        if socket_options is not None:  # an iterator would be empty at the second connection
+            socket_options = list(socket_options)
+        self._fill(
+            ssl_context=ssl_context,
+            retries=retries,
+            local_address=local_address,
+            uds=uds,
+            socket_options=socket_options,
+            resolver=resolver,
+            max_header_bytes=max_header_bytes,
+            max_header_count=max_header_count,
+            http1_engine=http1_engine,
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class PoolLimits:
+class PoolLimits(_Options):
     """How many connections there may be and how long each lives; None is no limit."""
 
-    max_connections: int | None = 100
-    max_connections_per_origin: int | None = None
-    max_keepalive_connections: int | None = 20
-    keepalive_expiry: float | None = 5.0
-    max_connection_age: float | None = None
+    __slots__ = (
+        "keepalive_expiry",
+        "max_connection_age",
+        "max_connections",
+        "max_connections_per_origin",
+        "max_keepalive_connections",
+    )
 
-    def __post_init__(self) -> None:
-        _check_count("max_connections", self.max_connections, 1)
-        _check_count("max_connections_per_origin", self.max_connections_per_origin, 1)
-        _check_count("max_keepalive_connections", self.max_keepalive_connections, 0)
-        _check_seconds("keepalive_expiry", self.keepalive_expiry)
-        _check_seconds("max_connection_age", self.max_connection_age)
+    max_connections: int | None
+    max_connections_per_origin: int | None
+    max_keepalive_connections: int | None
+    keepalive_expiry: float | None
+    max_connection_age: float | None
+
+    def __init__(
+        self,
+        max_connections: int | None = 100,
+        max_connections_per_origin: int | None = None,
+        max_keepalive_connections: int | None = 20,
+        keepalive_expiry: float | None = 5.0,
+        max_connection_age: float | None = None,
+    ) -> None:
+        _check_count("max_connections", max_connections, 1)
+        _check_count("max_connections_per_origin", max_connections_per_origin, 1)
+        _check_count("max_keepalive_connections", max_keepalive_connections, 0)
+        _check_seconds("keepalive_expiry", keepalive_expiry)
+        _check_seconds("max_connection_age", max_connection_age)
+        self._fill(
+            max_connections=max_connections,
+            max_connections_per_origin=max_connections_per_origin,
+            max_keepalive_connections=max_keepalive_connections,
+            keepalive_expiry=keepalive_expiry,
+            max_connection_age=max_connection_age,
+        )
 
 
 def _check_count(name: str, value: int | None, least: int) -> None:

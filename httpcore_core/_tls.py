@@ -23,7 +23,6 @@ both ends.
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import sys
 import weakref
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     import ssl
 
 __all__ = ["SessionStore", "default_ssl_context", "session_store"]
-
-_logger = logging.getLogger("httpcore_core.connection")
 
 HTTP11_ALPN = ("http/1.1",)
 
@@ -97,7 +94,10 @@ def _new_context(
         try:
             context.keylog_filename = keylog_file
         except OSError as exc:
-            _logger.warning("SSLKEYLOGFILE is ignored, it cannot be written: %s", exc)
+            import logging
+
+            logger = logging.getLogger("httpcore_core.connection")
+            logger.warning("SSLKEYLOGFILE is ignored, it cannot be written: %s", exc)
     if frozen:
         object.__setattr__(context, "frozen", True)
     return context

@@ -34,6 +34,7 @@ class TLSEngine:
         "_eof",
         "_failure",
         "_incoming",
+        "_is_quiet",
         "_lock",
         "_name",
         "_outgoing",
@@ -57,6 +58,9 @@ class TLSEngine:
         self._ahead = b""  # plaintext that `readable` came upon
         self._eof = False  # the network stream has ended
         self._ended = False  # close_notify has arrived
+        # Nothing can be decrypted before more is fed: spares asking OpenSSL once more, which is
+        # what most calls of `decrypt` and `readable` would do. Changed under the lock only.
+        self._is_quiet = False
         # An exception that is kept keeps the frames it passed, and with them the whole connection:
         # these are the text and the cause of one to be made.
         self._failure: tuple[str, BaseException | None] | None = None
@@ -110,19 +114,24 @@ class TLSEngine:
 
     def feed(self, ciphertext: bytes) -> None:
         """Take what the network stream brought; ``b""`` is its end."""
-        if ciphertext:
-            with self._lock:
+        with self._lock:
+            self._is_quiet = False
+            if ciphertext:
                 self._incoming.write(ciphertext)
-        else:
-            self._eof = True
+            else:
+                self._eof = True
 
     def fail(self, error: TransportError) -> None:
         """The network stream failed: what has been fed can still be read, then comes `error`."""
-        self._failure = (error.message, _without_frames(error.__cause__))
+        with self._lock:
+            self._is_quiet = False
+            self._failure = (error.message, _without_frames(error.__cause__))
 
     def decrypt(self, max_bytes: int) -> bytes | None:
         """Return up to `max_bytes` of plaintext, all that is there; ``b""`` after close_notify;
         None if the network has to be read first. Raises `ReadError`."""
+        if self._is_quiet:
+            return None
         with self._lock:
             data, self._ahead = self._ahead, b""
             if len(data) > max_bytes:
@@ -150,15 +159,20 @@ class TLSEngine:
         try:
             # Whatever OpenSSL has taken from `incoming` beyond what `pending` counts is part of
             # a record, so this asks only where there may be an answer.
-            while room > 0 and (incoming.pending or ssl_object.pending()):
-                data = ssl_object.read(room if room < _RECORD else _RECORD)
+            may_have_more = incoming.pending or ssl_object.pending()
+            while may_have_more and room > 0:
+                size = room if room < _RECORD else _RECORD
+                data = ssl_object.read(size)
                 if not data:
                     self._ended = True
                     break
                 pieces.append(data)
                 room -= len(data)
+                # Less than was asked for is the rest of a record.
+                may_have_more = incoming.pending or (len(data) == size and ssl_object.pending())
+            self._is_quiet = not (may_have_more or self._is_over())
         except ssl.SSLWantReadError:
-            pass
+            self._is_quiet = not self._is_over()
         except ssl.SSLZeroReturnError:
             self._ended = True
         except ssl.SSLError as exc:
@@ -171,10 +185,18 @@ class TLSEngine:
     def readable(self) -> bool:
         """Whether `decrypt` would return (or raise) something: TLS has messages of its own, so
         that there are bytes from the network proves nothing."""
+        if self._is_quiet:
+            return False
         with self._lock:
             if not self._ahead:
                 self._ahead = self._decrypt(_RECORD)
-            return bool(self._ahead) or self._ended or self._eof or self._failure is not None
+                if self._ahead:
+                    self._is_quiet = False
+            return bool(self._ahead) or self._is_over()
+
+    def _is_over(self) -> bool:
+        """Whether there is something to report once the plaintext is used up."""
+        return self._ended or self._eof or self._failure is not None
 
     # Sending
 

@@ -5,26 +5,29 @@ arguments, ``{"return_value": ...}`` or ``{"exception": ...}``. The types are `c
 and `http11`; the logger of a type is ``httpcore_core.{type}``, at level DEBUG.
 
 Drivers hold a tracer or None and compare with None before each step, so that a request which
-nobody watches pays one comparison per step and no object. Log lines carry no secrets: the values
-of credential headers are masked here. The `trace` callable is the caller's own code and sees the
-request it made.
+nobody watches pays one comparison per step and no object. While nobody has imported `logging`,
+nobody can have asked for logs, and so it is not imported here. Log lines carry no secrets: the
+values of credential headers are masked here. The `trace` callable is the caller's own code and
+sees the request it made.
 """
 
 from __future__ import annotations
 
-import inspect
-import logging
+import sys
 from collections.abc import Awaitable, Callable
-from logging import DEBUG
-from typing import Any, TypeVar
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import logging
 
 T = TypeVar("T")
 Info = dict[str, Any]
 
-_LOGGERS = {
-    kind: logging.getLogger(f"httpcore_core.{kind}") for kind in ("connection", "pool", "http11")
-}
-_CONNECTION_LOG, _POOL_LOG, _HTTP11_LOG = _LOGGERS.values()
+_KINDS = ("http11", "connection", "pool")
+_DEBUG = 10  # `logging.DEBUG`
+_loggers: dict[str, logging.Logger] = {}  # empty until somebody has imported `logging`
+_are_on: list[Callable[[int], bool]] = []  # their `isEnabledFor`
 _SECRET_HEADERS = frozenset(
     (b"authorization", b"cookie", b"proxy-authorization", b"set-cookie", b"set-cookie2")
 )
@@ -46,19 +49,27 @@ def _masked_field(item: Any) -> Any:
 
 
 def _log(name: str, info: Info) -> None:
-    logger = _LOGGERS[name.partition(".")[0]]
-    if logger.isEnabledFor(logging.DEBUG):
+    logger = _loggers.get(name.partition(".")[0])
+    if logger is not None and logger.isEnabledFor(_DEBUG):
         text = " ".join(f"{key}={_masked(value)!r}" for key, value in info.items())
         logger.debug("%s %s", name, text)
 
 
-_logs_connection = _CONNECTION_LOG.isEnabledFor
-_logs_pool = _POOL_LOG.isEnabledFor
-_logs_http11 = _HTTP11_LOG.isEnabledFor
-
-
 def _is_logged() -> bool:
-    return _logs_http11(DEBUG) or _logs_connection(DEBUG) or _logs_pool(DEBUG)
+    if not _loggers:
+        if "logging" not in sys.modules:
+            return False
+        _find_loggers()
+    http11, connection, pool = _are_on
+    return http11(_DEBUG) or connection(_DEBUG) or pool(_DEBUG)
+
+
+def _find_loggers() -> None:
+    import logging
+
+    found = {kind: logging.getLogger(f"httpcore_core.{kind}") for kind in _KINDS}
+    _are_on[:] = [logger.isEnabledFor for logger in found.values()]
+    _loggers.update(found)
 
 
 class Tracer:
@@ -106,6 +117,10 @@ class AsyncTracer:
         _log(name, info)
         if self._callback is not None:
             result = self._callback(name, info)
+            if result is None:
+                return
+            import inspect  # late: sync code has no use for it
+
             if inspect.isawaitable(result):
                 await result
 
@@ -121,7 +136,7 @@ class AsyncTracer:
             _log(f"{name}.failed", {"exception": exc})
             if self._callback is not None:
                 result = self._callback(f"{name}.failed", {"exception": exc})
-                if inspect.iscoroutine(result):
+                if isinstance(result, CoroutineType):
                     result.close()
             raise
         await self.emit(f"{name}.complete", {"return_value": value})

@@ -3,6 +3,7 @@
 - ``async def`` tests run on every flavour (asyncio, uvloop, trio) without a plugin; a plain test
   that needs an event loop asks for `run` and runs on every flavour too.
 - Every test has a time limit, may connect to loopback only and must close what it opens.
+- The HTTP/1.1 engine is the one that "auto" stands for, or that `TEST_HTTP1_ENGINE` names.
 - Fixtures are plain functions with plain values, so that the async driver tests and the sync twins
   that are made from them use the same ones.
 """
@@ -21,6 +22,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from httpcore_core._protocol import engine
 from tests.certificates import Certificates
 from tests.flavours import FLAVOURS, run_async
 from tests.guards import allow_loopback_only, no_leaked_descriptors
@@ -40,6 +42,15 @@ def pytest_configure(config: pytest.Config) -> None:
     global _stderr
     _stderr = os.dup(2)  # the real one: while tests run, pytest has its own in its place
     allow_loopback_only()
+    choose_default_engine()
+
+
+def choose_default_engine() -> None:
+    """``TEST_HTTP1_ENGINE`` names the engine of all tests that do not choose one themselves."""
+    default = os.environ.get("TEST_HTTP1_ENGINE")
+    if default:
+        load = engine._load
+        engine._load = lambda name: load(default if name == "auto" else name)  # type: ignore[assignment]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 import pytest
 
+from httpcore_core.testing.http_server import HTTPServer
+
 ROOT = Path(__file__).resolve().parent.parent
 CORE = "httpcore_core"
 
@@ -56,7 +58,7 @@ HOMES = {
 }
 
 MAX_LINES = 400
-MAX_DRIVER_LINES = 1400  # without comments, docstrings and blank lines
+MAX_DRIVER_LINES = 1450  # without comments, docstrings and blank lines
 
 
 class Import(NamedTuple):
@@ -257,6 +259,28 @@ def test_import_loads_no_runtime_and_no_optional_part() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert result.stdout.split() == []
+
+
+def test_a_plain_sync_request_loads_only_what_it_needs() -> None:
+    """Neither what only async code, TLS, names or logs need, nor the other engine."""
+    unwanted = HEAVY - {"h11", "httptools"}
+    unwanted |= {"anyio", "concurrent", "ipaddress", "logging", "queue", "traceback"}
+    code = f"""if True:
+        import sys
+        before = set(sys.modules)
+        import {CORE}
+        with {CORE}.ConnectionPool() as pool:
+            assert pool.request("GET", sys.argv[1]).status == 200
+        print(pool.http1_engine, *sorted(set(sys.modules) - before))
+    """
+    with HTTPServer() as server:
+        command = [sys.executable, "-c", code, f"{server.url}/bytes/10"]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    engine, *loaded = result.stdout.split()
+    unwanted |= {"h11", "httptools"} - {engine}
+    if engine == "httptools":
+        unwanted.add("dataclasses")  # which h11 imports
+    assert unwanted.intersection(loaded) == set()
 
 
 def test_client_uses_public_names_of_the_core_only() -> None:

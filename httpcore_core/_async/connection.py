@@ -35,6 +35,19 @@ _ids = itertools.count(1)
 class AsyncHTTPConnection(AsyncTransport):
     """One connection to one origin. Serves one request at a time; closed, it stays closed."""
 
+    __slots__ = (
+        "_backend",
+        "_clock",
+        "_is_connecting",
+        "_options",
+        "_reason_closed",
+        "dial",
+        "id",
+        "open_connection",
+        "origin",
+        "slot",
+    )
+
     def __init__(
         self,
         origin: Origin,
@@ -142,7 +155,7 @@ class AsyncHTTPConnection(AsyncTransport):
             http1_engine=self._options.http1_engine,
             clock=self._clock,
         )
-        self.open_connection.connection_info.update(self._describe(stream))
+        self.open_connection.description = self._describe(stream, self._options.http1_engine)
         await self._close_if_given_up(self.open_connection)
 
     async def _close_if_given_up(self, opened: AsyncHTTP11Connection) -> None:
@@ -259,16 +272,17 @@ class AsyncHTTPConnection(AsyncTransport):
                 await shielded_async(stream.aclose)
             raise
 
-    def _describe(self, stream: AsyncNetworkStream) -> dict[str, Any]:
+    def _describe(self, stream: AsyncNetworkStream, engine: str) -> tuple[Any, ...]:
         """The plain values of the `connection` extension, which outlive the stream."""
         tls = stream.get_extra_info("ssl_object")
-        return {
-            "id": self.id,
-            "local_address": stream.get_extra_info("client_addr"),
-            "remote_address": stream.get_extra_info("server_addr"),
-            "alpn": None if tls is None else tls.selected_alpn_protocol(),
-            "tls_version": None if tls is None else tls.version(),
-        }
+        return (
+            self.id,
+            stream.get_extra_info("client_addr"),
+            stream.get_extra_info("server_addr"),
+            None if tls is None else tls.selected_alpn_protocol(),
+            None if tls is None else tls.version(),
+            engine,
+        )
 
     # Closing and reading
 

@@ -32,9 +32,23 @@ DRAIN_SECONDS = 0.05
 """How much of an unread body, and for how long, is read so that the connection can be kept. Go's
 net/http drains 256 KiB in 50 ms."""
 
+_new_tuple = tuple.__new__
+
 
 class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
     """HTTP/1.1 over an open stream (RFC 9112). Serves one request at a time."""
+
+    __slots__ = (
+        "_exchange",
+        "_is_watchable",
+        "_is_watched",
+        "description",
+        "origin",
+        "pool",
+        "reason_closed",
+        "request_count",
+        "slot",
+    )
 
     def __init__(
         self,
@@ -50,10 +64,11 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         self.request_count = 0
         self.reason_closed: str | None = None
         name, head_parser = choose_engine(http1_engine)
-        self.connection_info: dict[str, Any] = {"http1_engine": name}
-        self.on_released: Callable[[bool], Any] | None = None  # the pool's: awaited at the end
-        self.on_dropped: Callable[[], None] | None = None  # the pool's: called by a finaliser
-        self.on_peer_event: Callable[[], None] | None = None  # the pool's: for `end_use`
+        # The id, the two addresses, ALPN, the version of TLS and the engine, in this order.
+        self.description: tuple[Any, ...] = (None, None, None, None, None, name)
+        self.pool: Any = None  # whose connection this is, and where it has it: set by the pool
+        self.slot: Any = None
+        self._is_watchable = True  # until the stream says otherwise
         self._is_watched = False
         self._stream = stream
         self._clock = clock
@@ -112,9 +127,17 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         return head
 
     def _response(self, exchange: Exchange, head: ResponseHead) -> Response:
-        connection = self.connection_info.copy()
-        connection["reused"] = self.request_count > 1
-        connection["request_number"] = self.request_count
+        number, local, remote, alpn, tls, engine = self.description
+        connection = {
+            "id": number,
+            "local_address": local,
+            "remote_address": remote,
+            "alpn": alpn,
+            "tls_version": tls,
+            "http1_engine": engine,
+            "reused": self.request_count > 1,
+            "request_number": self.request_count,
+        }
         extensions: Extensions = {
             "http_version": head.http_version,
             "reason_phrase": head.reason,
@@ -129,7 +152,8 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
             extensions["network_stream"] = tunnel
         else:
             body = AsyncResponseStream(self, exchange, extensions)
-        return Response(head.status, head.headers, body, extensions)
+        # A named tuple's own constructor costs twice as much.
+        return _new_tuple(Response, (head.status, head.headers, body, extensions))
 
     async def aclose(self) -> None:
         """Close the connection, whatever it is doing."""
@@ -169,8 +193,9 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         protocol = self._protocol
         if protocol.keep_alive and not self._is_cut_short:
             self._exchange = self._head = None
-            if self.on_released is not None:
-                await self.on_released(True)
+            protocol.rest()
+            if self.pool is not None:
+                await self.pool.released(self.slot, True)
         elif protocol.switched or protocol.response_complete:
             await self._release(exchange)
         elif await self._drain(exchange):
@@ -208,8 +233,8 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         try:
             await self._close(exchange)
         finally:  # closing may have been cancelled, or have met a trace that raises
-            if self.on_released is not None:
-                await self.on_released(False)
+            if self.pool is not None:
+                await self.pool.released(self.slot, False)
 
     async def _close(self, exchange: Exchange) -> None:
         if self.reason_closed is not None:
@@ -217,7 +242,7 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         if exchange.trace is None:
             await self.shut("not reusable")
             return
-        info = {"connection": self.connection_info.get("id")}
+        info = {"connection": self.description[0]}
         close = exchange.trace.run_always
         await close("connection.close", info, self.shut, "not reusable")
 
@@ -241,7 +266,7 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
 
     def detach(self) -> None:
         """The pool has no more to do with this connection."""
-        self.on_released = self.on_dropped = self.on_peer_event = None
+        self.pool = self.slot = None
 
     async def shut(self, reason: str) -> None:
         """Close the stream, now; the first reason counts. May be called again."""
@@ -270,8 +295,8 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
             self._exchange = None
             self.reason_closed = "dropped"
             self._stream.abort()
-            if self.on_dropped is not None:
-                self.on_dropped()
+            if self.pool is not None:
+                self.pool.on_dropped(self.slot)
 
     # What the pool and its readers ask
 
@@ -326,10 +351,13 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
 
     def end_use(self) -> None:
         """Called when the connection becomes idle: watch it, where the stream can be watched."""
-        if self.on_peer_event is not None:
-            self._is_watched = self._stream.watch(self.on_peer_event)
-            if not self._is_watched:
-                self.on_peer_event = None
+        if self._is_watchable:
+            self._is_watched = self._is_watchable = self._stream.watch(self._on_peer_event)
+
+    def _on_peer_event(self) -> None:
+        """Something has arrived at the idle connection."""
+        if self.pool is not None:
+            self.pool.on_peer_event(self.slot)
 
     def is_stale(self) -> bool:
         """Whether the idle stream has something to read: its end, or what nobody asked for."""

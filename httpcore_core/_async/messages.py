@@ -25,6 +25,8 @@ SLICE_SIZE_WITH_DEADLINE = 64 * 1024
 class AsyncHTTP11Messages:
     """The part of a connection that moves messages; its state is the connection's."""
 
+    __slots__ = ("_clock", "_head", "_is_cut_short", "_protocol", "_stream")
+
     _stream: AsyncNetworkStream
     _clock: Callable[[], float]
     _protocol: HTTP11Protocol

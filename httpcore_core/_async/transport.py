@@ -18,6 +18,8 @@ class AsyncTransport:
     Subclasses implement `handle_async_request`, and `aclose` if they hold anything.
     """
 
+    __slots__ = ()
+
     async def handle_async_request(
         self, method: bytes, url: URL, headers: Headers, stream: Any, extensions: Extensions
     ) -> tuple[int, Headers, Any, Extensions]:

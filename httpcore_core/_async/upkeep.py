@@ -66,7 +66,7 @@ class AsyncPoolUpkeep(AsyncTransport):
         self._arm()
         spawn_async(self._settle)
 
-    def _on_peer_event(self, slot: Slot) -> None:
+    def on_peer_event(self, slot: Slot) -> None:
         """Something arrived on an idle connection: its end, or what nobody asked for."""
         with self._lock:
             if slot.state != IDLE:
@@ -130,7 +130,7 @@ class AsyncPoolUpkeep(AsyncTransport):
         for waiter in waiters:
             waiter.event.set()
 
-    def _on_dropped(self, slot: Slot) -> None:
+    def on_dropped(self, slot: Slot) -> None:
         """Called by a finaliser, at any point of any thread: perhaps one that holds the lock."""
         self._dropped.append(slot)
         self._reclaim()

@@ -218,7 +218,7 @@ class AsyncTLSStream(AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._begin_writing()
         try:
-            view = memoryview(buffer)
+            view = buffer if len(buffer) <= WRITE_SIZE else memoryview(buffer)
             for start in range(0, len(view), WRITE_SIZE):
                 if not self._claim():
                     await self._wait_for_claim(timeout)

@@ -2,9 +2,13 @@
 
 Theory of operation:
 
-Receiving. The transport pushes: `data_received` keeps the loop's own `bytes` objects and wakes
-whoever waits for them. Above `READ_LIMIT` bytes the transport is paused. What was received is
-delivered before the error or the end that came after it.
+Receiving. The transport pushes, into buffers of ours: asyncio would allocate 256 KiB for every
+small answer, which costs three system calls and a page fault wherever malloc takes such a size from
+the system. Buffers are lent: a stream takes one when the transport asks, and gives it back as soon
+as what came into it has been copied out, so that idle streams have none. A small piece is copied at
+once. A large one stays where it is until it is read, in pieces that malloc has at hand; the
+transport gets another buffer meanwhile. Above `READ_LIMIT` bytes the transport is paused. What was
+received is delivered before the error or the end that came after it.
 
 Timeouts of reads share one timer per stream, which is not cancelled when data comes: when it goes
 off it looks at the deadline of the read that waits *now*, and is set again if that is later.
@@ -27,11 +31,23 @@ from .sockets import shut_down
 READ_LIMIT = 256 * 1024
 """Bytes that wait to be read before the transport is paused: what asyncio reads at a time."""
 
+PIECE = 64 * 1024
+"""Bytes of a large buffer that one read copies out. Objects twice that size are mapped and unmapped
+by glibc's malloc one by one, at a page fault for each 4 KiB."""
+
+SPARE_LIMIT = 4
+"""Buffers that are kept while no stream needs them. A loop that calls `get_buffer` when there is
+something to receive, as all known ones do, needs one, and one for each large download."""
+
+_spare: list[memoryview] = []
+
+_NEVER = float("inf")
+
 CLOCK_STEP = 0.002
 """Timers may go off this much too early: uvloop counts in milliseconds."""
 
 
-class SocketProtocol(asyncio.Protocol):
+class SocketProtocol(asyncio.BufferedProtocol):
     """A connected socket in the hands of an asyncio transport. Bound to the loop that was running
     when it was made."""
 
@@ -40,10 +56,14 @@ class SocketProtocol(asyncio.Protocol):
     _writer: asyncio.Future[bool] | None = None  # the write that waits; true: it may go on
     _watcher: Callable[[], None] | None = None
     _timer: asyncio.TimerHandle | None = None
-    _timer_at = 0.0
+    _timer_at = _NEVER
     _deadline = 0.0
-    _received = 0  # bytes in _chunks, with those before _offset
-    _offset = 0  # bytes of the first chunk that have been read
+    _room: memoryview | None = None  # the buffer that the transport receives into
+    _held: memoryview | None = None  # the buffer whose first _held_size bytes come before _chunks
+    _held_size = 0
+    _received = 0  # bytes in _held and in _chunks, with those before _offset
+    _offset = 0  # bytes of _held, or else of the first chunk, that have been read
+    _is_ended = False  # there will be no more data: one of the four below
     _error: Exception | None = None  # what a read raises once the chunks are used up
     _is_eof = False  # the peer has ended its side
     _is_lost = False  # the transport is gone
@@ -70,17 +90,47 @@ class SocketProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=0)
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        room = self._room
+        if room is None:
+            try:
+                room = _spare.pop()
+            except IndexError:
+                room = _new_buffer()
+            self._room = room
+        return room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        room = self._room
+        assert room is not None
+        self._room = None
+        if nbytes <= PIECE or self._received:
+            data = room[:nbytes].tobytes()
+            give_back(room)
+            self.data_received(data)
+        else:
+            self._held, self._held_size = room, nbytes
+            self._received = nbytes
+            self._arrived()
+
     def data_received(self, data: bytes) -> None:
         self._chunks.append(data)
         self._received += len(data)
         if self._received > READ_LIMIT and not self._is_paused and self._transport is not None:
             self._is_paused = True
             self._transport.pause_reading()
-        self._arrived()
+        reader = self._reader
+        if reader is not None and not reader.done():
+            reader.set_result(True)
+        if self._watcher is not None or self._wants_readable:
+            self._arrived()
 
     def eof_received(self) -> bool:
         if self._error is None:
-            self._is_eof = True
+            self._is_eof = self._is_ended = True
+        if self._room is not None:
+            give_back(self._room)
+            self._room = None
         self._arrived()
         return True  # the transport stays open: we may still have something to send
 
@@ -89,7 +139,7 @@ class SocketProtocol(asyncio.Protocol):
             self._failed(exc)
             if not self._is_eof and self._error is None:
                 self._error = exc
-        self._is_lost = True
+        self._is_lost = self._is_ended = True
         self._is_full = False
         self._transport = None
         self._stop_timer()
@@ -126,49 +176,46 @@ class SocketProtocol(asyncio.Protocol):
         """
         if not self._is_eof and not isinstance(exc, BrokenPipeError):
             self._error = exc
+            self._is_ended = True
         try:
             while self._received < 4 * READ_LIMIT:
                 data = self._sock.recv(READ_LIMIT)
                 if not data:
                     self._is_eof = self._error is None
+                    self._is_ended = True
                     break
                 self._chunks.append(data)
                 self._received += len(data)
         except OSError:
             pass  # nothing more, or the loop has closed the socket already
 
-    def _is_ended(self) -> bool:
-        return self._is_eof or self._is_lost or self._is_closed or self._error is not None
-
-    def _check_loop(self) -> None:
-        if asyncio.get_running_loop() is not self._loop:
-            raise LocalProtocolError("this connection belongs to another event loop")
+    def _wrong_loop(self) -> LocalProtocolError:
+        return LocalProtocolError("this connection belongs to another event loop")
 
     # The timer of reads
 
-    def _start_timer(self, timeout: float) -> None:
-        self._deadline = deadline = self._loop.time() + timeout
+    def _start_timer(self, timeout: float, deadline: float) -> None:
+        """Go off at `deadline`, which is `timeout` seconds from now and sooner than so far."""
         if self._timer is not None:
-            if self._timer_at <= deadline:
-                return
             self._timer.cancel()
         self._timer = self._loop.call_later(timeout, self._on_timer)
         self._timer_at = deadline
 
     def _on_timer(self) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, _NEVER
         if self._reader is None or not self._deadline:
             return  # nobody waits, or without a limit; the next one to wait sets it again
         left = self._deadline - self._loop.time()
         if left > CLOCK_STEP:
-            self._start_timer(left)
+            if left < _NEVER:
+                self._start_timer(left, self._deadline)
         elif not self._reader.done():
             self._reader.set_result(False)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._timer_at = None, _NEVER
 
     # Closing
 
@@ -185,7 +232,7 @@ class SocketProtocol(asyncio.Protocol):
         if self._process != os.getpid():
             self.forget()  # the connection is our parent's
         elif not self._is_closed:
-            self._is_closed = True
+            self._is_closed = self._is_ended = True
             self._watcher = None
             self._is_told = shut_down(self._sock, may_reset)
             try:
@@ -199,12 +246,20 @@ class SocketProtocol(asyncio.Protocol):
 
     def _release(self) -> None:
         self._stop_timer()
-        self._chunks = []
+        self._drop_received()
         self._error = None  # whose traceback may lead back to us
         if self._transport is not None:
             self._transport.abort()
         self._resume(self._reader)
         self._resume(self._writer)
+
+    def _drop_received(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            give_back(held)
+        self._room = None
+        self._chunks = []
+        self._received = self._offset = 0
 
     def forget(self) -> None:
         if self._process == os.getpid() and not self._loop.is_closed():
@@ -229,3 +284,19 @@ class SocketProtocol(asyncio.Protocol):
             null = os.open(os.devnull, os.O_RDONLY)
             os.dup2(null, self._sock.fileno(), inheritable=False)
             os.close(null)
+
+
+def _new_buffer() -> memoryview:
+    buffer = bytearray(READ_LIMIT)
+    # glibc's malloc begins by mapping what is larger than 128 KiB and by returning what is free
+    # above that: a download then meets a page fault for every 4 KiB, which may double its cost.
+    # Once something larger has been freed it takes up to that size from its heap, and keeps twice
+    # as much there. So free something; its memory is never touched.
+    bytearray(4 * READ_LIMIT)
+    return memoryview(buffer)
+
+
+def give_back(buffer: memoryview) -> None:
+    """Keep a buffer, whose contents are not needed any more, for the next stream."""
+    if len(_spare) < SPARE_LIMIT:
+        _spare.append(buffer)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._exceptions import LocalProtocolError, ReadError, ReadTimeout, WriteError, WriteTimeout
-from .asyncio_protocol import CLOCK_STEP, SocketProtocol
+from .asyncio_protocol import CLOCK_STEP, PIECE, SocketProtocol, give_back
 from .base import AsyncNetworkStream
 from .sockets import extra_info, read_error, readable_poll, write_error
 
@@ -51,19 +51,34 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._reader is not None:
             raise LocalProtocolError("another task is already reading")
-        if not self._chunks and not self._is_ended():
+        if not self._received and not self._is_ended:
             if timeout is not None and timeout <= 0.0:
                 data = self.read_nowait(max_bytes)
                 if data is None:
-                    raise ReadTimeout(f"reading from {self._peer} timed out", limit=timeout)
+                    raise self._read_timed_out(timeout)
                 return data
-            await self._wait_readable(timeout)
-        return self._take(max_bytes) if self._chunks else self._end()
+            loop = self._loop
+            if asyncio.get_running_loop() is not loop:
+                raise self._wrong_loop()
+            waiter = self._reader = loop.create_future()
+            if timeout is None:
+                self._deadline = 0.0
+            else:
+                self._deadline = deadline = loop.time() + timeout
+                if deadline < self._timer_at:
+                    self._start_timer(timeout, deadline)
+            try:
+                await waiter
+            finally:
+                self._reader = None
+            if not self._received and not self._is_ended:
+                raise self._read_timed_out(timeout)
+        return self._take(max_bytes) if self._received else self._end()
 
     def read_nowait(self, max_bytes: int) -> bytes | None:
-        if self._chunks:
+        if self._received:
             return self._take(max_bytes)
-        if self._is_ended():
+        if self._is_ended:
             return self._end()
         # The loop looks at the socket once per iteration, we look now.
         try:
@@ -72,23 +87,14 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
             return None
         except OSError as exc:
             self._error = exc
+            self._is_ended = True
             return self._end()
         if not data:
-            self._is_eof = True
+            self._is_eof = self._is_ended = True
         return data
 
-    async def _wait_readable(self, timeout: float | None) -> None:
-        self._check_loop()
-        waiter = self._reader = self._loop.create_future()
-        if timeout is not None:
-            self._start_timer(timeout)
-        try:
-            arrived = await waiter
-        finally:
-            self._reader = None
-            self._deadline = 0.0
-        if not arrived and not self._chunks and not self._is_ended():
-            raise ReadTimeout(f"reading from {self._peer} timed out", limit=timeout)
+    def _read_timed_out(self, timeout: float | None) -> ReadTimeout:
+        return ReadTimeout(f"reading from {self._peer} timed out", limit=timeout)
 
     def _end(self) -> bytes:
         """What a read comes to when there will be no more data."""
@@ -103,25 +109,54 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
     def _take(self, max_bytes: int) -> bytes:
         if self._is_closed:
             return self._end()
+        if self._held is not None:
+            return self._take_held(self._held, max_bytes)
         chunks = self._chunks
-        data, start = chunks[0], self._offset
-        if start or len(chunks) > 1 or len(data) > max_bytes:
-            if len(chunks) > 1 and len(data) - start < SMALL:
-                chunks[0] = data[start:]
-                data, start = b"".join(chunks), 0
-                self._chunks = chunks = [data]
-                self._received = len(data)
-            stop = start + max_bytes
-            if stop < len(data):
-                self._offset = stop
-                return data[start:stop]
+        data = chunks[0]
+        if len(chunks) > 1 or self._offset or len(data) > max_bytes:
+            data = self._take_part(max_bytes)
+        else:
+            chunks.clear()
+            self._received = 0
+        if self._is_paused and not self._received:
+            self._resume_reading()
+        return data
+
+    def _take_held(self, held: memoryview, max_bytes: int) -> bytes:
+        start, size = self._offset, self._held_size
+        stop = start + (max_bytes if max_bytes < PIECE else PIECE)
+        if stop < size:
+            self._offset = stop
+            return held[start:stop].tobytes()
+        self._held, self._offset = None, 0
+        self._received -= size
+        data = held[start:size].tobytes()
+        give_back(held)
+        if self._is_paused and not self._received:
+            self._resume_reading()
+        return data
+
+    def _take_part(self, max_bytes: int) -> bytes:
+        chunks, start = self._chunks, self._offset
+        data = chunks[0]
+        if len(chunks) > 1 and len(data) - start < SMALL:
+            chunks[0] = data[start:]
+            data, start = b"".join(chunks), 0
+            self._chunks = chunks = [data]
+            self._received = len(data)
+        stop = start + max_bytes
+        if stop < len(data):
+            self._offset = stop
+            return data[start:stop]
         del chunks[0]
         self._offset = 0
         self._received -= len(data)
-        if self._is_paused and not chunks and self._transport is not None:
+        return data[start:] if start else data
+
+    def _resume_reading(self) -> None:
+        if self._transport is not None:
             self._is_paused = False
             self._transport.resume_reading()
-        return data[start:] if start else data
 
     # Writing
 
@@ -199,7 +234,8 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
 
     async def _wait_writable(self, timeout: float | None, until_readable: bool) -> None:
         """Wait until the transport holds nothing, or as long as it makes some progress."""
-        self._check_loop()
+        if asyncio.get_running_loop() is not self._loop:
+            raise self._wrong_loop()
         if timeout is not None and timeout <= 0.0:
             raise WriteTimeout(f"writing to {self._peer} timed out", limit=timeout)
         loop, transport = self._loop, self._transport
@@ -232,17 +268,16 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
     # The rest
 
     def is_readable(self) -> bool:
-        return bool(self._chunks) or self._is_ended() or self._has_arrived()
-
-    def _has_arrived(self) -> bool:
-        """Ask the kernel; a poll object of our own costs less than a new one each time."""
-        if self._poll is None:
-            self._poll = readable_poll(self._sock)
-        return bool(self._poll.poll(0))
+        if self._received or self._is_ended:
+            return True
+        poll = self._poll
+        if poll is None:  # an object of our own costs less than a new one each time
+            poll = self._poll = readable_poll(self._sock)
+        return bool(poll.poll(0))
 
     def watch(self, callback: Callable[[], None] | None) -> bool:
         self._watcher = callback
-        if callback is not None and (self._chunks or self._is_ended()):
+        if callback is not None and (self._received or self._is_ended):
             self._loop.call_soon(self._arrived)
         return True
 

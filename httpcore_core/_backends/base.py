@@ -12,7 +12,6 @@ would be the same has it on the sync side.
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -40,6 +39,8 @@ class TimerHandle(Protocol):
 
 class NetworkStream:
     """A connected, reliable, ordered stream of bytes. One reader and one writer at a time."""
+
+    __slots__ = ()
 
     # Required
 
@@ -211,6 +212,8 @@ class AsyncNetworkStream:
     """The async twin of `NetworkStream`. Cancelling a read loses no data; cancelling a write may
     leave part of the buffer written, so that the stream can only be closed."""
 
+    __slots__ = ()
+
     # Required
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -303,6 +306,8 @@ class AsyncNetworkBackend:
     ) -> AsyncNetworkStream:
         if resolver is None:
             return await self.connect_tcp(host, port, timeout, local_address, socket_options)
+        import inspect  # late: sync code has no use for it
+
         deadline = None if timeout is None else self.now() + timeout
         answer = resolver(host, port)
         addresses: Sequence[str] = await answer if inspect.isawaitable(answer) else answer

@@ -7,19 +7,17 @@ address and its ``__cause__`` being the low-level error.
 
 from __future__ import annotations
 
-import contextvars
 import errno
+import functools
 import os
-import select
 import socket
-import struct
 import sys
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from .._exceptions import ConnectError, ConnectTimeout, ReadError, TransportError, WriteError
 from .base import SocketOption
+from .polling import readable_poll as readable_poll  # for those who know this module only
 
 try:
     from fcntl import ioctl as _ioctl
@@ -27,6 +25,9 @@ except ImportError:  # Windows
     _ioctl = None  # type: ignore[assignment]
 
 T = TypeVar("T")
+
+_LINGER_NOT = (1).to_bytes(4, sys.byteorder) + bytes(4)
+"""POSIX: ``struct linger {int l_onoff; int l_linger;}``."""
 
 _SIOCOUTQNSD = 0x894B
 """Linux, linux/sockios.h: how many bytes wait to be sent. Elsewhere the call fails."""
@@ -69,12 +70,18 @@ class Address(NamedTuple):
         return f"{self.host} port {self.port}"
 
 
+@functools.lru_cache(maxsize=1024)
+def shared_address(family: int, sockaddr: Any) -> Address:
+    """The same object for the same address: every connection holds on to one."""
+    return Address(family, sockaddr)
+
+
 def order_addresses(addrinfos: Iterable[Sequence[Any]]) -> list[Address]:
     """The answer of `getaddrinfo` in the order of RFC 8305, section 4: the first address first,
     then the families in turn, each in its own order; duplicates dropped."""
     families: dict[int, list[Address]] = {}
     for info in addrinfos:
-        address = Address(info[0], info[4])
+        address = shared_address(info[0], info[4])
         same_family = families.setdefault(address.family, [])
         if address not in same_family:
             same_family.append(address)
@@ -107,7 +114,7 @@ def literal_addresses(host: str, port: int) -> list[Address] | None:
         socket.inet_pton(socket.AF_INET, host)
     except (OSError, UnicodeError):
         return None
-    return [Address(socket.AF_INET, (host, port))]
+    return [shared_address(socket.AF_INET, (host, port))]
 
 
 def resolver_addresses(answer: Iterable[object], host: str, port: int) -> list[Address]:
@@ -188,6 +195,9 @@ def getaddrinfo_in_thread(
 def call_in_thread(work: Callable[[], T], done: Callable[[T | BaseException], object]) -> None:
     """Run `work` in a daemon thread, in the caller's context, and hand its result or its error to
     `done` there (here, if there cannot be another thread)."""
+    import contextvars  # late, as `threading`: an IP address needs neither
+    import threading
+
     context = contextvars.copy_context()
 
     def run() -> None:
@@ -250,8 +260,7 @@ def shut_down(sock: socket.socket, may_reset: bool) -> bool:
         if may_reset and _ioctl is not None:
             unsent = _ioctl(sock.fileno(), _SIOCOUTQNSD, bytes(4))
             if int.from_bytes(unsent, sys.byteorder):
-                linger = struct.pack("ii", 1, 0)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
                 is_told = False
         sock.shutdown(socket.SHUT_RDWR)
     except (OSError, ValueError):
@@ -282,11 +291,14 @@ def connect_result(sock: socket.socket, address: Address) -> ConnectError | None
     return error_of_number(number, address) if number else None
 
 
-def readable_poll(sock: socket.socket | int) -> Any:
-    """Something whose ``poll(0)`` tells whether `sock` has anything to read."""
-    poll = make_poll()
-    poll.register(sock, POLLIN)
-    return poll
+def this_process() -> int:
+    """`os.getpid`, but always the same object, of which every connection has a reference."""
+    return _same_number(os.getpid())
+
+
+@functools.lru_cache(maxsize=8)
+def _same_number(number: int) -> int:
+    return number
 
 
 def extra_info(sock: socket.socket, info: str, addresses: dict[str, Any]) -> Any:
@@ -294,51 +306,43 @@ def extra_info(sock: socket.socket, info: str, addresses: dict[str, Any]) -> Any
     socket was open are remembered in `addresses`, and known for ever."""
     if info == "socket":
         return sock
-    if info in ("client_addr", "server_addr") and info not in addresses:
-        try:
-            ask = sock.getsockname if info == "client_addr" else sock.getpeername
-            addresses[info] = ask()
-        except OSError:
-            return None  # closed, or reset by the peer
+    if info in _REMEMBERED and addresses.get(info) is None:
+        addresses[info] = _ask_address(sock, info)
     return addresses.get(info)
 
 
-# ---------------------------------------------------------------------------------------------
-# Waiting: `select.poll`, because `select.select` cannot take descriptors above 1,023, and something
-# with the same methods where there is no `poll` (Windows, whose `select` has no such limit).
-
-POLLIN: int = getattr(select, "POLLIN", 1)
-POLLOUT: int = getattr(select, "POLLOUT", 4)
-MAX_POLL = 2**31 - 1
-"""The longest that `poll` takes, in milliseconds: 24 days."""
+_REMEMBERED = {"client_addr": "_client_addr", "server_addr": "_server_addr"}
 
 
-class SelectPoll:
-    """The part of `select.poll` that we use."""
-
-    def __init__(self) -> None:
-        self._masks: dict[int, int] = {}
-
-    def register(self, fd: int, mask: int) -> None:
-        self._masks[fd] = mask
-
-    def unregister(self, fd: int) -> None:
-        del self._masks[fd]
-
-    def poll(self, milliseconds: float | None = None) -> list[tuple[int, int]]:
-        readers = [fd for fd, mask in self._masks.items() if mask & POLLIN]
-        writers = [fd for fd, mask in self._masks.items() if mask & POLLOUT]
-        seconds = None if milliseconds is None else milliseconds / 1000.0
-        # A refused connection is reported as "exceptional" on Windows.
-        ready = select.select(readers, writers, writers, seconds)
-        events: dict[int, int] = {}
-        for fds, mask in zip(ready, (POLLIN, POLLOUT, POLLOUT), strict=True):
-            for fd in fds:
-                events[fd] = events.get(fd, 0) | mask
-        return list(events.items())
+def stream_info(stream: Any, info: str) -> Any:
+    """The same, remembered in the stream's attributes `_client_addr` and `_server_addr`."""
+    if info == "socket":
+        return stream._sock
+    name = _REMEMBERED.get(info)
+    if name is None:
+        return None
+    address = getattr(stream, name)
+    if address is None:
+        address = _ask_address(stream._sock, info)
+        setattr(stream, name, address)
+    return address
 
 
-make_poll: Callable[[], Any] = getattr(select, "poll", SelectPoll)
+def _ask_address(sock: socket.socket, info: str) -> Any:
+    try:
+        if info == "server_addr":
+            return _shared(sock.getpeername())
+        own = sock.getsockname()
+    except OSError:
+        return None  # closed, or reset by the peer
+    return (sys.intern(own[0]), *own[1:]) if isinstance(own, tuple) else own
+
+
+@functools.lru_cache(maxsize=1024)
+def _shared(sockaddr: Any) -> Any:
+    """One object for the peer of many connections."""
+    return sockaddr
+
 
 # ---------------------------------------------------------------------------------------------
 # Errors

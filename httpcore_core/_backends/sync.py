@@ -8,9 +8,7 @@ in `sync_stream`.
 from __future__ import annotations
 
 import errno
-import queue
 import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -18,9 +16,10 @@ from typing import Any, NamedTuple
 
 from .._exceptions import ConnectError, ConnectTimeout
 from .._trace import Tracer
-from . import sockets
+from . import polling, sockets
 from .base import NetworkBackend, NetworkStream, Resolver, SocketOption
-from .sockets import POLLOUT, Address
+from .polling import POLLOUT
+from .sockets import Address
 from .sync_stream import SocketStream
 
 NEVER = float("inf")
@@ -102,6 +101,9 @@ class _Limit(NamedTuple):
 
 def _resolve(host: str, port: int, limit: _Limit, resolver: Resolver | None) -> list[Address]:
     """Wait for another thread to resolve `host`; when time is up, leave it to itself."""
+    import queue  # late, as `threading`: an IP address needs neither
+    import threading
+
     answers: queue.SimpleQueue[list[Address] | BaseException] = queue.SimpleQueue()
 
     def ask_resolver() -> list[Address]:
@@ -151,7 +153,7 @@ class _Race:
         self._options = options
         self._limit = limit
         self._trace = trace
-        self._poll = sockets.make_poll()
+        self._poll = polling.make_poll()
         self._pending: dict[int, tuple[socket.socket, Address]] = {}
         self._errors: list[ConnectError] = []
         self._next_start = 0.0  # at once
@@ -166,7 +168,8 @@ class _Race:
                     winner = self._wait()
                 else:
                     raise sockets.attempts_failed(self._take_errors())
-            self._abandon(ConnectError("another address was faster", phase="connect"))
+            if self._pending:
+                self._abandon(ConnectError("another address was faster", phase="connect"))
             return winner
         except BaseException:
             if winner is not None:
@@ -206,7 +209,7 @@ class _Race:
         wait = self._limit.left()
         if self._waiting:
             wait = min(wait, max(self._next_start - time.monotonic(), 0.0))
-        events = self._poll.poll(min(wait * 1000.0, sockets.MAX_POLL))
+        events = self._poll.poll(min(wait * 1000.0, polling.MAX_POLL))
         for fd, _ in events:
             self._poll.unregister(fd)
             winner = self._settle(fd, sockets.connect_result(*self._pending[fd]))

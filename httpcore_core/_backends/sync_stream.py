@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Any
 from .._exceptions import LocalProtocolError, ReadError, ReadTimeout, WriteError, WriteTimeout
 from . import sockets
 from .base import NetworkStream
-from .sockets import POLLIN, POLLOUT
+from .polling import CLOSED, MAX_POLL, POLLIN, POLLOUT, SelectPoll, make_poll, wait_for
 
 if TYPE_CHECKING:
     import ssl
 
 # Windows' `select` may sleep through the shutdown of its socket by another thread: look up often.
-MAX_WAIT = sockets.MAX_POLL / 1000.0 if sockets.make_poll is not sockets.SelectPoll else 0.1
-
-CLOSED_MEANWHILE = [(-1, 0)]
+MAX_WAIT = MAX_POLL / 1000.0 if make_poll is not SelectPoll else 0.1
 
 
 class SocketStream(NetworkStream):
@@ -44,34 +42,24 @@ class SocketStream(NetworkStream):
     """
 
     __slots__ = (
-        "_addresses",
-        "_both_poll",
+        "_client_addr",
         "_closed",
         "_error",
         "_more",
         "_peer",
         "_process",
-        "_read_poll",
         "_reading",
-        "_recv",
-        "_send",
+        "_server_addr",
         "_shutting",
         "_sock",
-        "_write_poll",
         "_writing",
     )
 
     def __init__(self, sock: socket.socket, peer: object) -> None:
         self._sock = sock
         self._peer = peer
-        self._process = os.getpid()
-        self._addresses: dict[str, Any] = {}
-        self._recv = sock.recv
-        self._send = sock.send
-        self._read_poll = sockets.make_poll()
-        self._read_poll.register(sock.fileno(), POLLIN)
-        self._write_poll: Any = None
-        self._both_poll: Any = None
+        self._process = sockets.this_process()
+        self._client_addr = self._server_addr = None
         self._reading = self._writing = self._shutting = self._closed = False
         # Whether the last read filled its buffer, so that the next will probably not have to wait.
         # An answer is hardly ever there when it is first asked for: waiting first saves a call.
@@ -90,10 +78,10 @@ class SocketStream(NetworkStream):
         try:
             optimistic = self._more
             while not self._closed:
-                if not optimistic and not self._wait(self._read_poll, timeout):
+                if not optimistic and not self._wait(POLLIN, timeout):
                     raise ReadTimeout(f"reading from {self._peer} timed out", limit=timeout)
                 try:
-                    data = self._recv(max_bytes)
+                    data = self._sock.recv(max_bytes)
                 except BlockingIOError:
                     optimistic = False
                     continue
@@ -116,7 +104,7 @@ class SocketStream(NetworkStream):
             raise LocalProtocolError("another thread is already reading")
         self._reading = True
         try:
-            data = b"" if self._closed else self._recv(max_bytes)
+            data = b"" if self._closed else self._sock.recv(max_bytes)
             if not data and self._closed:
                 raise ReadError(f"reading from {self._peer} failed: the stream is closed")
             if not data and self._error is not None:
@@ -137,7 +125,7 @@ class SocketStream(NetworkStream):
             return self._closed
         self._reading = True
         try:
-            return self._closed or bool(self._read_poll.poll(0))
+            return self._closed or bool(wait_for(self._sock, POLLIN, 0))
         finally:
             self._reading = False
             if self._closed:
@@ -154,7 +142,7 @@ class SocketStream(NetworkStream):
             if self._closed:
                 raise self._write_closed()
             try:
-                sent = self._send(buffer) if buffer else 0
+                sent = self._sock.send(buffer) if buffer else 0
             except BlockingIOError:
                 pass
             if sent < len(buffer):
@@ -173,7 +161,7 @@ class SocketStream(NetworkStream):
             return 0
         self._writing = True
         try:
-            return 0 if self._closed else self._send(buffer)
+            return 0 if self._closed else self._sock.send(buffer)
         except OSError:
             return 0
         finally:
@@ -182,16 +170,13 @@ class SocketStream(NetworkStream):
                 self._release()
 
     def _write_rest(self, rest: memoryview, timeout: float | None) -> None:
-        if self._write_poll is None:
-            self._write_poll = sockets.make_poll()
-            self._write_poll.register(self._sock.fileno(), POLLOUT)
         while rest:
-            if not self._wait(self._write_poll, timeout):
+            if not self._wait(POLLOUT, timeout):
                 raise self._write_timed_out(timeout)
             if self._closed:
                 raise self._write_closed()
             try:
-                rest = rest[self._send(rest) :]
+                rest = rest[self._sock.send(rest) :]
             except BlockingIOError:
                 continue
 
@@ -212,11 +197,8 @@ class SocketStream(NetworkStream):
 
     def _write_while_silent(self, rest: memoryview, timeout: float | None) -> int:
         total = len(rest)
-        if self._both_poll is None:
-            self._both_poll = sockets.make_poll()
-            self._both_poll.register(self._sock.fileno(), POLLIN | POLLOUT)
         while rest:
-            events = self._wait(self._both_poll, timeout)
+            events = self._wait(POLLIN | POLLOUT, timeout)
             if not events:
                 raise self._write_timed_out(timeout)
             if self._closed:
@@ -224,7 +206,7 @@ class SocketStream(NetworkStream):
             if events[0][1] != POLLOUT:  # readable; so are errors and hang-ups
                 break
             try:
-                rest = rest[self._send(rest) :]
+                rest = rest[self._sock.send(rest) :]
             except BlockingIOError:
                 continue
         return total - len(rest)
@@ -248,18 +230,18 @@ class SocketStream(NetworkStream):
 
     # Waiting
 
-    def _wait(self, poll: Any, timeout: float | None) -> Any:
+    def _wait(self, mask: int, timeout: float | None) -> list[tuple[int, int]]:
         """Wait for events and return them, none if nothing happens in time; something else that is
         true if the stream is closed meanwhile."""
         if timeout is not None and timeout <= MAX_WAIT:
-            return poll.poll(timeout * 1000.0 if timeout > 0.0 else 0)
+            return wait_for(self._sock, mask, timeout * 1000.0 if timeout > 0.0 else 0)
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._closed:
             left = MAX_WAIT if deadline is None else max(deadline - time.monotonic(), 0.0)
-            events = poll.poll(min(left, MAX_WAIT) * 1000.0)
+            events = wait_for(self._sock, mask, min(left, MAX_WAIT) * 1000.0)
             if events or left < MAX_WAIT:
                 return events
-        return CLOSED_MEANWHILE
+        return CLOSED
 
     # Closing
 
@@ -306,4 +288,4 @@ class SocketStream(NetworkStream):
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
             return self.is_readable()
-        return sockets.extra_info(self._sock, info, self._addresses)
+        return sockets.stream_info(self, info)

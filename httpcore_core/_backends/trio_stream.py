@@ -27,7 +27,8 @@ import trio
 
 from .._exceptions import LocalProtocolError, ReadError, ReadTimeout, WriteError, WriteTimeout
 from .base import AsyncNetworkStream
-from .sockets import extra_info, read_error, readable_poll, shut_down, write_error
+from .polling import POLLIN, wait_for
+from .sockets import read_error, shut_down, stream_info, this_process, write_error
 from .trio_timers import Timer, call_at, call_safely
 
 if TYPE_CHECKING:
@@ -54,15 +55,15 @@ class TrioStream(AsyncNetworkStream):
     _is_reading = False
     _is_writing = False
     _is_closed = False
-    _poll: Any = None
+    _client_addr: Any = None
+    _server_addr: Any = None
     _turns = 0
 
     def __init__(self, sock: socket.socket, peer: object) -> None:
         self._sock = sock
         self._peer = peer
         self._token = trio.lowlevel.current_trio_token()
-        self._process = os.getpid()
-        self._addresses: dict[str, Any] = {}
+        self._process = this_process()
 
     def __repr__(self) -> str:
         return f"<TrioStream [{self._peer}, {'closed' if self._is_closed else 'open'}]>"
@@ -345,15 +346,13 @@ class TrioStream(AsyncNetworkStream):
         return self._is_closed or self._error is not None or self._has_arrived()
 
     def _has_arrived(self) -> bool:
-        """Ask the kernel; a poll object of our own costs less than a new one each time."""
-        if self._poll is None:
-            self._poll = readable_poll(self._sock)
-        return bool(self._poll.poll(0))
+        """Ask the kernel."""
+        return bool(wait_for(self._sock, POLLIN, 0))
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
             return self.is_readable()
-        return extra_info(self._sock, info, self._addresses)
+        return stream_info(self, info)
 
     async def start_tls(
         self,

@@ -18,7 +18,6 @@ from httpcore_core._models import Headers
 
 _find_blank_line = re.compile(rb"\n\r?\n").search
 _find_timeout = re.compile(rb"(?:^|[,; \t])timeout[ \t]*=[ \t]*([0-9]{1,9})(?![0-9])").search
-_is_length = re.compile(rb"[0-9]{1,19}").fullmatch  # below 2**63 after the comparison
 _MAX_LENGTH = 2**63 - 1
 # All control characters but HTAB, LF and CR (RFC 9110, section 5.5), which are looked at apart.
 _CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
@@ -95,12 +94,10 @@ _USUAL = (
     b" pragma referrer-policy server set-cookie strict-transport-security vary via"
     b" x-content-type-options x-frame-options x-powered-by x-request-id"
 ).split()
-# Field names as servers write them: what is found here need not be brought to lower case.
-_KNOWN_NAMES: dict[bytes, int] = {
-    spelling: _SPECIAL.get(name, 0)
-    for name in (*_SPECIAL, *_USUAL)
-    for spelling in (name, name.title(), name.replace(b"etag", b"ETag"))
-}
+# Field names as servers write them: what is found here need not be brought to lower case first.
+_IRRELEVANT = frozenset(
+    spelling for name in _USUAL for spelling in (name, name.title(), name.replace(b"etag", b"ETag"))
+)
 
 
 class Framing:
@@ -118,21 +115,23 @@ class Framing:
         """Raises `RemoteProtocolError` for what is illegal, ambiguous or unsupported."""
         close = False
         keep_alive = version == b"HTTP/1.1"
-        known = _KNOWN_NAMES.get
         for name, value in headers:
-            kind = known(name)
+            if name in _IRRELEVANT:
+                continue
+            kind = _SPECIAL.get(name.lower())
             if kind is None:
-                kind = _SPECIAL.get(name.lower(), 0)
-            if not kind:
                 continue
             if kind == _LENGTH:  # RFC 9112, section 6.3, rule 5
                 if self.length is not None:
                     raise RemoteProtocolError("the response has more than one Content-Length")
                 self.length = _length(value)
-            elif kind == _CONNECTION:  # RFC 9110, section 7.6.1: a list, in any case
-                tokens = [token.strip() for token in value.lower().split(b",")]
-                close = close or b"close" in tokens
-                keep_alive = keep_alive or b"keep-alive" in tokens
+            elif kind == _CONNECTION:
+                if value != b"keep-alive":  # RFC 9110, section 7.6.1: a list, in any case
+                    tokens = [token.strip() for token in value.lower().split(b",")]
+                    close = close or b"close" in tokens
+                    keep_alive = keep_alive or b"keep-alive" in tokens
+                else:
+                    keep_alive = True
             elif kind == _CODING:  # RFC 9112, section 6.1
                 if self.chunked or value.lower() != b"chunked":
                     raise RemoteProtocolError(f"unsupported Transfer-Encoding {value[:40]!r}")
@@ -156,7 +155,7 @@ def check_coding(headers: Headers) -> None:
 
 
 def _length(value: bytes) -> int:
-    if _is_length(value):
+    if value.isdigit() and len(value) < 20:  # so below 2**63 after the comparison
         length = int(value)
         if length <= _MAX_LENGTH:
             return length

@@ -54,6 +54,8 @@ MAX_INFORMATIONAL_BYTES = 64 * 1024
 READ_SIZE = 64 * 1024
 LONG_READ_SIZE = 256 * 1024
 
+NO_TRAILERS: Headers = []  # shared, never changed
+
 _IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_EOF, _DONE, _SWITCHED, _FAILED = range(8)
 
 
@@ -80,6 +82,7 @@ class HTTP11Protocol(HTTP11Sender):
         "has_response_bytes",
         "keep_alive_timeout",
         "read_size",
+        "switched",
         "trailers",
     )
 
@@ -100,10 +103,12 @@ class HTTP11Protocol(HTTP11Sender):
         self._persists = True
         self._left = 0  # bytes of a body of known length that are still to come
         self._chunks: ChunkedDecoder | None = None
+        self._searched = 0  # bytes at the start of the buffer in which no head ends
+        self.switched = False  # the connection has left HTTP: 101, or 2xx to a CONNECT
         self.has_response_bytes = False
         self.keep_alive_timeout: int | None = None
         self.read_size = READ_SIZE
-        self.trailers: Headers = []
+        self.trailers: Headers = NO_TRAILERS
 
     # Sending
 
@@ -113,13 +118,13 @@ class HTTP11Protocol(HTTP11Sender):
         if not self.keep_alive:
             raise LocalProtocolError("this connection cannot take another request")
         self._state = _HEAD
-        self._searched = 0
         self._informational_bytes = self._informational_count = 0
-        self._chunks = None
         self.has_response_bytes = False
         self.keep_alive_timeout = None
         self.read_size = READ_SIZE
-        self.trailers = []
+        if self._chunks is not None:
+            self._chunks = None
+            self.trailers = NO_TRAILERS
         return self._start_sending(plan)
 
     @property
@@ -147,12 +152,16 @@ class HTTP11Protocol(HTTP11Sender):
 
     def receive(self, data: bytes) -> Event:
         """`receive_data`, then `next_event`; what belongs to the body passes straight through."""
-        if self._state == _LENGTH and not self._buffer and 0 < len(data) <= self._left:
+        if self._buffer or not data:
+            self.receive_data(data)
+        elif self._state == _LENGTH and len(data) <= self._left:
             self._left -= len(data)
             if not self._left:
                 self._state = _DONE
             return data
-        self.receive_data(data)
+        else:
+            self._buffer = data
+            self.has_response_bytes = True
         return self.next_event()
 
     def whole_body(self) -> bytes | None:
@@ -185,9 +194,16 @@ class HTTP11Protocol(HTTP11Sender):
         return END
 
     def _read_head(self) -> Event:
-        head = self._take_head()
-        if head is None:
+        buffer = self._buffer
+        end = find_end(buffer, self._searched)
+        if end < 0:
+            check_incomplete(buffer, self._eof, self._max_head_bytes)
+            self._searched = max(0, len(buffer) - 3)
             return NEED_DATA
+        head = bytes(buffer[:end])
+        self._buffer = buffer[end:]
+        self._searched = 0
+        check(head, self._max_head_bytes)
         parsed = self._parse_head(head)
         if len(parsed.headers) > self._max_header_count:
             raise RemoteProtocolError(f"more than {self._max_header_count} header fields")
@@ -202,20 +218,6 @@ class HTTP11Protocol(HTTP11Sender):
         else:
             self._frame_body(status, Framing(parsed.headers, parsed.http_version))
         return parsed
-
-    def _take_head(self) -> bytes | None:
-        """Remove a complete and well-formed head from the buffer, if there is one."""
-        buffer = self._buffer
-        end = find_end(buffer, self._searched)
-        if end < 0:
-            check_incomplete(buffer, self._eof, self._max_head_bytes)
-            self._searched = max(0, len(buffer) - 3)
-            return None
-        head = bytes(buffer[:end])
-        self._buffer = buffer[end:]
-        self._searched = 0
-        check(head, self._max_head_bytes)
-        return head
 
     def _frame_body(self, status: int, framing: Framing) -> None:
         """RFC 9112, section 6.3, in its order; rule 2, CONNECT, has been dealt with."""
@@ -248,6 +250,7 @@ class HTTP11Protocol(HTTP11Sender):
         if not self.request_complete:
             raise RemoteProtocolError("the server switched protocols before the request's end")
         self._state = _SWITCHED
+        self.switched = True
 
     def _informational(self, head: ResponseHead, size: int) -> Informational:
         self._informational_count += 1
@@ -332,11 +335,6 @@ class HTTP11Protocol(HTTP11Sender):
             and self._state in (_LENGTH, _CHUNKED, _DONE)
             and limit >= (self.remaining or 0)
         )
-
-    @property
-    def switched(self) -> bool:
-        """Whether the connection has left HTTP: 101, or 2xx to a CONNECT."""
-        return self._state == _SWITCHED
 
     @property
     def remaining(self) -> int | None:

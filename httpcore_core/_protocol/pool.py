@@ -76,6 +76,8 @@ class PoolPolicy(PoolState):
 
     def take_idle(self, key: Hashable, now: float) -> Slot | None:
         """The idle connection of that key which was used last; None if there is none."""
+        if now >= self._idle.due:
+            self.expire(now)
         origin = self._origins.get(key)
         if origin is None:
             return None
@@ -103,6 +105,8 @@ class PoolPolicy(PoolState):
         """
         if self._closed_error is not None:
             raise PoolClosed("the pool is closed")
+        if now >= self._idle.due:
+            self.expire(now)
         origin = self._origins.get(waiter.key)
         if origin is None:
             origin = self._origins[waiter.key] = OriginState(waiter.key)
@@ -147,10 +151,12 @@ class PoolPolicy(PoolState):
         if slot.state != ACTIVE:
             return
         slot.waiter = None
-        if reusable:
-            self._take_back(slot, now, self._idle.lifetime(keepalive_timeout))
-        else:
+        if not reusable:
             self._leave(slot, reason or "not reusable")
+            return
+        idle = self._idle
+        lifetime = idle.expiry if keepalive_timeout is None else idle.lifetime(keepalive_timeout)
+        self._take_back(slot, now, lifetime)
 
     # What happens to connections
 
@@ -209,9 +215,7 @@ class PoolPolicy(PoolState):
             self._grant(slot.origin)
 
     def expire(self, now: float) -> None:
-        """Close the idle connections whose time is up. Mostly a comparison: see `IdleSet.due`."""
-        if now < self._idle.due:
-            return
+        """Close the idle connections whose time is up."""
         for slots in self._idle.by_expiry():
             while slots and (slot := first(slots)).expires_at <= now:
                 self._leave(slot, "expired")

@@ -27,7 +27,6 @@ Arguments: TypeAlias = tuple[bytes, URL, Headers, Any, Extensions]
 # RFC 9110, section 5.6.2.
 _is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _split_token = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z]").split
-# RFC 9110, section 5.5: visible characters, with spaces and tabs between them only.
 _find_illegal = re.compile(rb"[^\t\x20-\x7e\x80-\xff]").search
 # RFC 9110, section 7.2: what `Host` may hold; RFC 3986, section 3.2.2, without the empty host.
 _HOST = rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+)"
@@ -118,35 +117,31 @@ def plan_request(request: Arguments) -> RequestPlan:
     Raises `LocalProtocolError`, and `UnsupportedProtocol` for schemes other than http and https.
     """
     try:
-        return _plan(request)
+        method, url, headers, stream, extensions = request
+        plan = RequestPlan()
+        plan.origin = canonical_origin(url[0], url[1], url[2])
+        plan.method = method
+        idempotent = _KNOWN_METHODS.get(method)
+        if idempotent:
+            plan.idempotent = True
+            plan.head = method == b"HEAD"
+        elif idempotent is None and not _is_token(method):
+            raise _refuse(f"illegal method {shown(method[:40])}")
+        else:
+            plan.connect = method == b"CONNECT"
+        target = extensions.get("target", url[3]) if extensions else url[3]
+        if plan.connect or type(target) is not bytes or not _is_origin_form(target):
+            target = _unusual_target(method, target)
+        plan.target = target
+        plan.headers = list(headers)
+        length = _read_fields(plan)
+        _plan_body(plan, length, stream, extensions or {})
+        return plan
     except (TypeError, ValueError, AttributeError, LookupError) as exc:
         raise _refuse(
             "a request is made of a bytes method, a URL tuple (scheme, host, port, target), "
             f"a list of pairs of bytes, a stream and a dict: {type(exc).__name__}"
         ) from exc
-
-
-def _plan(request: Arguments) -> RequestPlan:
-    method, url, headers, stream, extensions = request
-    plan = RequestPlan()
-    plan.origin = canonical_origin(url[0], url[1], url[2])
-    plan.method = method
-    idempotent = _KNOWN_METHODS.get(method)
-    if idempotent:
-        plan.idempotent = True
-        plan.head = method == b"HEAD"
-    elif idempotent is None and not _is_token(method):
-        raise _refuse(f"illegal method {shown(method[:40])}")
-    else:
-        plan.connect = method == b"CONNECT"
-    target = extensions.get("target", url[3]) if extensions else url[3]
-    if plan.connect or type(target) is not bytes or not _is_origin_form(target):
-        target = _unusual_target(method, target)
-    plan.target = target
-    plan.headers = list(headers)
-    length = _read_fields(plan)
-    _plan_body(plan, length, stream, extensions or {})
-    return plan
 
 
 def _read_fields(plan: RequestPlan) -> bytes | None:
@@ -158,7 +153,7 @@ def _read_fields(plan: RequestPlan) -> bytes | None:
         kind = known(name)
         if kind is None or type(name) is not bytes:  # a memoryview is found there, too
             kind = _kind(name)
-        if _find_illegal(value) or value != value.strip():
+        if _find_illegal(value) or value != value.strip():  # `is_value`, without the call
             raise _refuse(f"the value of header {name!r} holds illegal characters")
         if not kind:
             continue
@@ -185,6 +180,11 @@ def _read_fields(plan: RequestPlan) -> bytes | None:
     if plan.chunked and length is not None:  # RFC 9112, section 6.2
         raise _refuse("Content-Length and Transfer-Encoding exclude each other")
     return length
+
+
+def is_value(value: bytes) -> bool:
+    """RFC 9110, section 5.5: visible characters, with spaces and tabs between them only."""
+    return not _find_illegal(value) and value == value.strip()
 
 
 def _kind(name: bytes) -> int:
@@ -276,7 +276,7 @@ def check_trailers(trailers: Headers) -> None:
     """Refuse trailer fields that are illegal or do not belong in trailers."""
     try:
         for name, value in trailers:
-            if not _is_token(name) or _find_illegal(value) or value != value.strip():
+            if not _is_token(name) or not is_value(value):
                 raise _refuse("illegal trailer field")
             if name.lower() in _NOT_IN_TRAILERS:
                 raise _refuse(f"{name!r} is not allowed in trailers")

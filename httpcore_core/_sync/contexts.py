@@ -7,7 +7,6 @@ before any of its finalisers can shut down what is still its parent's.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import weakref
 
@@ -33,7 +32,8 @@ class PoolContexts(PoolUpkeep):
 
     def _enter(self, context: object) -> None:
         """The pool is used in another event loop, or after a fork: start with no connections."""
-        self._check_interrupted()
+        if is_held_here(self._lock):
+            raise self._interrupted()
         with self._lock:
             if context is self._context:
                 return  # another thread was faster
@@ -43,16 +43,16 @@ class PoolContexts(PoolUpkeep):
             self._now = self._backend.bound_now()
             self._start_over(context, slots)
 
-    def _check_interrupted(self) -> None:
-        if is_held_here(self._lock):
-            raise LocalProtocolError("a finaliser cannot use the pool whose code it interrupts")
+    @staticmethod
+    def _interrupted() -> LocalProtocolError:
+        return LocalProtocolError("a finaliser cannot use the pool whose code it interrupts")
 
     def _after_fork(self) -> None:
         """In the child, at once: the connections are the parent's, down to the finalisers."""
         slots = self._policy.slots()
         if not self._lock.acquire(blocking=False):
             # It is held by a thread that the child does not have, perhaps half-way.
-            self._policy = PoolPolicy(**dataclasses.asdict(self._limits))
+            self._policy = PoolPolicy(**self._limits.as_dict())
         else:
             self._policy.reset()
         self._lock = Lock()

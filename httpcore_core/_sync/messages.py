@@ -13,8 +13,8 @@ from typing import Any
 from .._backends.base import NetworkStream
 from .._concurrency import notify
 from .._exceptions import ReadTimeout, RemoteProtocolError, TransportError, WriteError
-from .._protocol.exchange import CLOCK_SLACK, Exchange
 from .._protocol.events import NEED_DATA, Event, Informational, ResponseHead
+from .._protocol.exchange import CLOCK_SLACK, Exchange
 from .._protocol.http11 import HTTP11Protocol
 
 SLICE_SIZE = 1024 * 1024
@@ -24,6 +24,8 @@ SLICE_SIZE_WITH_DEADLINE = 64 * 1024
 
 class HTTP11Messages:
     """The part of a connection that moves messages; its state is the connection's."""
+
+    __slots__ = ("_clock", "_head", "_is_cut_short", "_protocol", "_stream")
 
     _stream: NetworkStream
     _clock: Callable[[], float]

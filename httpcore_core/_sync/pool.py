@@ -13,9 +13,7 @@ is over, the connection calls `_released`, and the policy passes the slot on.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._backends.sync import SyncBackend
@@ -33,7 +31,6 @@ from .._protocol.engine import choose_engine
 from .._protocol.exchange import CLOCK_SLACK, Exchange
 from .._protocol.pool import ACTIVE, CONNECTING, IDLE, PoolPolicy, PoolStats, Slot, Waiter
 from .._protocol.retry import may_retry
-from .._tls import session_store
 from .connection import HTTPConnection
 from .contexts import PoolContexts
 from .http11 import HTTP11Connection
@@ -93,8 +90,12 @@ class ConnectionPool(PoolContexts):
         )
         self._backend = network_backend or SyncBackend()
         # Holds the TLS sessions of the caller's context while no connection is open.
-        self._sessions = None if ssl_context is None else session_store(ssl_context)
-        self._policy = PoolPolicy(**dataclasses.asdict(self._limits))
+        self._sessions: object = None
+        if ssl_context is not None:
+            from .._tls import session_store
+
+            self._sessions = session_store(ssl_context)
+        self._policy = PoolPolicy(**self._limits.as_dict())
         self._now = self._backend.now
 
     # Requests
@@ -128,13 +129,12 @@ class ConnectionPool(PoolContexts):
     def _take_idle(self, exchange: Exchange) -> Slot | None:
         """The short way to a connection: one that is idle and fit for use. Whatever else there may
         be to do is left to `_acquire`."""
-        self._check_interrupted()
+        if is_held_here(self._lock):
+            raise self._interrupted()
         slot = None
         try:
             with self._lock:
-                now = self._now()
-                self._policy.expire(now)
-                slot = self._policy.take_idle(exchange.key, now)
+                slot = self._policy.take_idle(exchange.key, self._now())
             if slot is None or slot.connection.open_connection.begin_use():
                 return slot
         except BaseException:
@@ -166,13 +166,14 @@ class ConnectionPool(PoolContexts):
         try:
             trace.emit("pool.acquire.complete", {"return_value": value})
         except BaseException:
-            self._released(slot, True)
+            self.released(slot, True)
             raise
         return slot
 
     def _acquire(self, exchange: Exchange) -> Slot:
         """A slot with a connection that is ready for the request."""
-        self._check_interrupted()
+        if is_held_here(self._lock):
+            raise self._interrupted()
         started = self._now()
         has_queued = False
         while True:
@@ -181,7 +182,6 @@ class ConnectionPool(PoolContexts):
             try:
                 with self._lock:
                     now = self._now()
-                    self._policy.expire(now)
                     self._policy.acquire(waiter, now)
                     if waiter.slot is None or waiter.slot.state == CONNECTING:
                         waiter.event = Event()
@@ -306,9 +306,8 @@ class ConnectionPool(PoolContexts):
         else:
             opened = connection.open_connection
             assert opened is not None
-            opened.on_released = partial(self._released, slot)
-            opened.on_dropped = partial(self._on_dropped, slot)
-            opened.on_peer_event = partial(self._on_peer_event, slot)
+            opened.pool = self
+            opened.slot = slot
             with self._lock:
                 self._policy.connected(slot, self._now())
             self._rest(slot)
@@ -316,7 +315,7 @@ class ConnectionPool(PoolContexts):
 
     # Giving back
 
-    def _released(self, slot: Slot, reusable: bool) -> None:
+    def released(self, slot: Slot, reusable: bool) -> None:
         """The response on the slot's connection is over."""
         if is_held_here(self._lock):  # closed by a finaliser
             slot.connection.shut_at_once("dropped")
@@ -395,4 +394,3 @@ class ConnectionPool(PoolContexts):
             f"<{type(self).__name__} [Requests: {active} active, {stats.queued} queued | "
             f"Connections: {active} active, {stats.idle} idle]>"
         )
-

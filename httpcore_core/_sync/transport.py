@@ -18,6 +18,8 @@ class Transport:
     Subclasses implement `handle_request`, and `close` if they hold anything.
     """
 
+    __slots__ = ()
+
     def handle_request(
         self, method: bytes, url: URL, headers: Headers, stream: Any, extensions: Extensions
     ) -> tuple[int, Headers, Any, Extensions]:

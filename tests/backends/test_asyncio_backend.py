@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 import socket
 import threading
 import weakref
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from httpcore_core._backends import asyncio_protocol
 from httpcore_core._backends.asyncio import AsyncIOBackend
-from httpcore_core._backends.asyncio_protocol import READ_LIMIT
+from httpcore_core._backends.asyncio_protocol import PIECE, READ_LIMIT, SPARE_LIMIT
 from httpcore_core._backends.asyncio_stream import AsyncIOStream
 from httpcore_core._exceptions import ReadError, ReadTimeout
 
@@ -72,6 +74,64 @@ async def test_chunks_are_handed_on_uncopied(listener: socket.socket) -> None:
         await stream.aclose()
 
 
+async def test_large_pieces_stay_in_the_transports_buffer_until_they_are_read(
+    listener: socket.socket,
+) -> None:
+    stream, peer = await connect(listener)
+
+    def receive(data: bytes) -> None:
+        stream.get_buffer(-1)[: len(data)] = data
+        stream.buffer_updated(len(data))
+
+    with peer:
+        large = random.randbytes(READ_LIMIT - 1)
+        receive(b"small")
+        assert stream._held is None
+        receive(large)  # something is waiting already: it is copied, so that order is kept
+        assert stream._held is None
+        assert await read_all(stream, 5 + len(large)) == b"small" + large
+        receive(large)
+        held = stream._held
+        assert held is not None
+        assert held is not stream.get_buffer(-1)
+        receive(b"more")
+        assert await stream.read(3) == large[:3]
+        assert len(await stream.read(READ_LIMIT)) == PIECE
+        rest = await read_all(stream, len(large) - 3 - PIECE + 4)
+        assert rest == large[3 + PIECE :] + b"more"
+        assert stream._held is None
+        assert stream._received == 0
+        await stream.aclose()
+
+
+async def test_buffers_are_given_back(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spare: list[memoryview] = []
+    monkeypatch.setattr(asyncio_protocol, "_spare", spare)
+    streams = [await connect(listener) for _ in range(10)]
+    for stream, peer in streams:
+        with peer:
+            peer.sendall(b"answer")
+            assert await stream.read(100, 5) == b"answer"
+            assert stream._room is None
+            assert len(spare) == 1
+    for stream, _ in streams:
+        assert await stream.read(100, 5) == b""
+        assert stream._room is None
+        await stream.aclose()
+    for buffer in [stream.get_buffer(-1) for stream, _ in streams]:
+        asyncio_protocol.give_back(buffer)  # what was needed at a time is not kept for ever
+    assert len(spare) == SPARE_LIMIT
+
+
+async def read_all(stream: Any, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        data += await stream.read(1 << 20, 5)
+    return data
+
+
 async def test_many_small_chunks_cost_linear_time(listener: socket.socket) -> None:
     stream, peer = await connect(listener)
     with peer:
@@ -91,11 +151,9 @@ async def test_one_timer_serves_many_reads(
     timers = []
     real = stream._start_timer
 
-    def start_timer(timeout: float) -> None:
-        before = stream._timer
-        real(timeout)
-        if stream._timer is not before:
-            timers.append(stream._timer)
+    def start_timer(timeout: float, deadline: float) -> None:
+        real(timeout, deadline)
+        timers.append(stream._timer)
 
     monkeypatch.setattr(stream, "_start_timer", start_timer)
     with peer:

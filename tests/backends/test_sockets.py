@@ -16,7 +16,7 @@ import threading
 
 import pytest
 
-from httpcore_core._backends import sockets
+from httpcore_core._backends import polling, sockets
 from httpcore_core._backends.sockets import Address
 from httpcore_core._exceptions import ConnectError, ConnectTimeout, ReadError, WriteError
 
@@ -71,7 +71,7 @@ def test_n1_families_alternate_first_one_first(given, ordered):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "fe80::1%1", "::ffff:127.0.0.1"])
 def test_literal_addresses_need_no_thread(host, monkeypatch, beyond_loopback):
-    monkeypatch.setattr(sockets.threading, "Thread", None)
+    monkeypatch.setattr(threading, "Thread", None)
     (address,) = sockets.literal_addresses(host, 8080)
     assert address.host == host
     assert address.port == 8080
@@ -312,14 +312,14 @@ def test_connecting_to_oneself_is_refused():
 
 def test_readable_is_data_or_end(pair):
     ours, theirs = pair
-    assert not sockets.readable_poll(ours).poll(0)
-    assert not sockets.readable_poll(ours.fileno()).poll(0)
+    assert not polling.readable_poll(ours).poll(0)
+    assert not polling.readable_poll(ours.fileno()).poll(0)
     theirs.send(b"x")
-    assert sockets.readable_poll(ours).poll(0)
+    assert polling.readable_poll(ours).poll(0)
     assert ours.recv(10) == b"x"
-    assert not sockets.readable_poll(ours).poll(0)
+    assert not polling.readable_poll(ours).poll(0)
     theirs.close()
-    assert sockets.readable_poll(ours).poll(0)
+    assert polling.readable_poll(ours).poll(0)
 
 
 def test_readable_above_1023(pair):
@@ -329,31 +329,63 @@ def test_readable_above_1023(pair):
     try:
         high = os.dup2(pair[0].fileno(), 1399)
         try:
-            assert not sockets.readable_poll(high).poll(0)
+            assert not polling.readable_poll(high).poll(0)
             pair[1].send(b"x")
-            assert sockets.readable_poll(high).poll(0)
+            assert polling.readable_poll(high).poll(0)
         finally:
             os.close(high)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.mark.parametrize("make_poll", [select.poll, sockets.SelectPoll])
+@pytest.mark.parametrize("make_poll", [select.poll, polling.SelectPoll])
 def test_the_fallback_behaves_as_poll(make_poll, pair):
     ours, theirs = pair
     fd = ours.fileno()
     poll = make_poll()
-    poll.register(fd, sockets.POLLIN | sockets.POLLOUT)
-    assert poll.poll(0) == [(fd, sockets.POLLOUT)]
+    poll.register(fd, polling.POLLIN | polling.POLLOUT)
+    assert poll.poll(0) == [(fd, polling.POLLOUT)]
     theirs.send(b"x")
-    assert poll.poll() == [(fd, sockets.POLLIN | sockets.POLLOUT)]
-    poll.register(fd, sockets.POLLIN)
-    assert poll.poll(5000.0) == [(fd, sockets.POLLIN)]
+    assert poll.poll() == [(fd, polling.POLLIN | polling.POLLOUT)]
+    poll.register(fd, polling.POLLIN)
+    assert poll.poll(5000.0) == [(fd, polling.POLLIN)]
     ours.recv(1)
     assert poll.poll(0.5) == []
     poll.unregister(fd)
     with pytest.raises(KeyError):
         poll.unregister(fd)
+
+
+def test_a_poll_object_is_lent_to_one_at_a_time(pair, monkeypatch):
+    ours, theirs = pair
+    spare: list = []
+    monkeypatch.setattr(polling, "_spare_polls", spare)
+    assert polling.wait_for(ours, polling.POLLIN, 0) == []
+    ((fd, mask, poll),) = spare
+    assert (fd, mask) == (ours.fileno(), polling.POLLIN)
+    theirs.send(b"x")
+    assert polling.wait_for(ours, polling.POLLIN, 5000) == [(fd, polling.POLLIN)]
+    for sock, mask in ((theirs, polling.POLLOUT), (ours, polling.POLLIN)):
+        assert polling.wait_for(sock, mask, 5000) == [(sock.fileno(), mask)]
+        assert spare == [(sock.fileno(), mask, poll)], "the same one, for another socket"
+    waiter = threading.Thread(target=polling.wait_for, args=(theirs, polling.POLLIN, 5000))
+    waiter.start()
+    while spare:
+        pass
+    assert polling.wait_for(ours, polling.POLLIN, 5000) == [(fd, polling.POLLIN)]
+    ours.send(b"x")
+    waiter.join()
+    assert len(spare) == 2
+    ours.close()
+    assert polling.wait_for(ours, polling.POLLIN, 5000) == polling.CLOSED
+
+
+def test_equal_addresses_are_one_object():
+    first, second = (sockets.literal_addresses("127.0.0.1", 8080) for _ in range(2))
+    assert first is not second
+    assert first[0] is second[0]
+    info = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 8080))
+    assert sockets.order_addresses([info])[0] is first[0]
 
 
 def test_extra_info(pair):

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from httpcore_core._backends import sockets, sync_stream
+from httpcore_core._backends import polling, sync_stream
 from httpcore_core._backends.sync import SyncBackend
 from httpcore_core._backends.sync_stream import SocketStream
 from httpcore_core._exceptions import (
@@ -142,15 +142,21 @@ def test_an_exchange(pair):
     assert stream.read(100, None) == b""
 
 
-def test_a_small_exchange_is_three_calls(pair):
+class Socket:
+    """A socket, some of whose methods are ours."""
+
+    def __init__(self, sock, **methods):
+        self.sock = sock
+        vars(self).update(methods)
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+
+def test_a_small_exchange_is_three_calls(pair, monkeypatch):
     """send, poll, recv; what did not fit into one read is asked for without waiting first."""
     stream, peer = pair
     calls = []
-
-    class Poll:
-        def poll(self, timeout, poll=stream._read_poll):
-            calls.append("poll")
-            return poll.poll(timeout)
 
     def counted(name, call):
         def counting(*args):
@@ -159,9 +165,9 @@ def test_a_small_exchange_is_three_calls(pair):
 
         return counting
 
-    stream._read_poll = Poll()
-    stream._recv = counted("recv", stream._recv)
-    stream._send = counted("send", stream._send)
+    monkeypatch.setattr(sync_stream, "wait_for", counted("poll", polling.wait_for))
+    sock = stream._sock
+    stream._sock = Socket(sock, recv=counted("recv", sock.recv), send=counted("send", sock.send))
     for _ in range(3):
         stream.write(b"request", 5.0)
         peer.send(b"response")
@@ -206,23 +212,12 @@ def test_waits_longer_than_poll_can(pair, monkeypatch):
     assert outcome == [b"late"]
     with thread(stream.read, 10, None) as outcome:
         wait_until(lambda: stream._reading)
-        sock, stream._sock = stream._sock, NotWaking()
+        # One whose shutdown nobody notices who is waiting for it.
+        sock, nothing = stream._sock, lambda *args: None
+        stream._sock = Socket(sock, shutdown=nothing, close=nothing)
         stream.abort()
     assert type(outcome[0]) is ReadError
     sock.close()
-
-
-class NotWaking:
-    """A socket whose shutdown nobody notices who is waiting for it."""
-
-    def fileno(self):
-        return -1
-
-    def shutdown(self, how):
-        pass
-
-    def close(self):
-        pass
 
 
 def test_large_writes_arrive_whole(pair):
@@ -346,12 +341,12 @@ def test_a_socket_that_was_not_ready_after_all(pair, operation):
     stream, peer = pair
     refusals = [BlockingIOError, BlockingIOError]
 
-    def send(data, send=stream._send):
+    def send(data, send=stream._sock.send):
         if refusals:
             raise refusals.pop()
         return send(data)
 
-    stream._send = send
+    stream._sock = Socket(stream._sock, send=send)
     getattr(stream, operation)(b"hello", 5)
     assert not refusals
     assert peer.recv(100) == b"hello"
@@ -511,7 +506,7 @@ def test_abort_wakes_another_thread(pair, operation, argument, error):
 
 
 @pytest.mark.parametrize("operation", ["read", "read_nowait", "is_readable", "write"])
-def test_the_descriptor_is_not_closed_under_a_user(pair, operation):
+def test_the_descriptor_is_not_closed_under_a_user(pair, operation, monkeypatch):
     """An abort at the worst moment: after the check, before the system call."""
     stream, _ = pair
     fd = stream.get_extra_info("socket").fileno()
@@ -524,8 +519,8 @@ def test_the_descriptor_is_not_closed_under_a_user(pair, operation):
         raise BlockingIOError
 
     if operation == "is_readable":
-        stream._read_poll = type("Poll", (), {"poll": abort_and_look})()
-    stream._recv = stream._send = abort_and_look
+        monkeypatch.setattr(sync_stream, "wait_for", abort_and_look)
+    stream._sock = Socket(stream._sock, recv=abort_and_look, send=abort_and_look)
     argument = () if operation == "is_readable" else (b"x",) if operation == "write" else (10,)
     try:
         stream._more = True
@@ -961,7 +956,8 @@ def test_platform_without_unix_sockets(monkeypatch):
 
 
 def test_platform_without_poll(monkeypatch):
-    monkeypatch.setattr(sockets, "make_poll", sockets.SelectPoll)
+    monkeypatch.setattr(polling, "make_poll", polling.SelectPoll)
+    monkeypatch.setattr(polling, "_spare_polls", [])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with closing(SyncBackend().connect_tcp(*listener.getsockname(), timeout=5)) as stream:
             peer, _ = listener.accept()

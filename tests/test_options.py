@@ -1,0 +1,60 @@
+"""The values that options become: checked, compared by their fields, never changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from httpcore_core._options import ConnectionOptions, PoolLimits
+
+
+@pytest.mark.parametrize("kind", [ConnectionOptions, PoolLimits])
+def test_equal_fields_make_equal_values(kind: Any) -> None:
+    first, second = kind(), kind()
+    assert first == second
+    assert hash(first) == hash(second)
+    assert first != first.as_dict()
+    name = kind.__slots__[0]
+    assert f"{name}={getattr(first, name)!r}" in repr(first)
+    assert kind(**first.as_dict()) == first
+
+
+def test_other_fields_make_another_value() -> None:
+    assert PoolLimits(max_connections=3) != PoolLimits()
+    assert ConnectionOptions(retries=3) != ConnectionOptions()
+    assert ConnectionOptions() != PoolLimits()
+
+
+@pytest.mark.parametrize("value", [ConnectionOptions(), PoolLimits()])
+def test_values_do_not_change(value: Any) -> None:
+    name = type(value).__slots__[0]
+    with pytest.raises(AttributeError, match="does not change"):
+        setattr(value, name, 1)
+    with pytest.raises(AttributeError, match="does not change"):
+        delattr(value, name)
+    with pytest.raises(AttributeError):
+        value.no_such_option = 1
+
+
+def test_an_iterator_of_socket_options_is_read_once() -> None:
+    options = ConnectionOptions(socket_options=iter([(1, 2, 3)]))
+    assert options.socket_options == [(1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "error"),
+    [
+        (ConnectionOptions, "retries", -1, ValueError),
+        (ConnectionOptions, "retries", True, TypeError),
+        (ConnectionOptions, "max_header_bytes", 0, ValueError),
+        (ConnectionOptions, "max_header_count", 1.5, TypeError),
+        (PoolLimits, "max_connections", 0, ValueError),
+        (PoolLimits, "max_keepalive_connections", -1, ValueError),
+        (PoolLimits, "keepalive_expiry", float("nan"), ValueError),
+        (PoolLimits, "max_connection_age", "1", TypeError),
+    ],
+)
+def test_wrong_options_are_refused(kind: Any, name: str, value: Any, error: type) -> None:
+    with pytest.raises(error, match=name):
+        kind(**{name: value})
