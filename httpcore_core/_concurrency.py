@@ -12,8 +12,6 @@ is already running.
 
 from __future__ import annotations
 
-import contextvars
-import inspect
 import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -225,6 +223,8 @@ def spawn_async(work: Callable[..., Awaitable[None]], *args: Any) -> AsyncTask:
     (ours, or that of a loop which ends) reaches it as in any task."""
     done = AsyncEvent()
     if _in_trio():
+        import contextvars
+
         import trio
 
         scope = trio.CancelScope()
@@ -293,6 +293,8 @@ def notify(callback: Callable[..., object], *args: Any) -> None:
 
 async def notify_async(callback: Callable[..., object], *args: Any) -> None:
     """The same in async code, where it may be plain or ``async def``."""
+    import inspect  # late: sync code has no use for it
+
     result = callback(*args)
     if inspect.isawaitable(result):
         await result

@@ -42,7 +42,7 @@ OUTSIDE_WORLD = {"socket", "ssl", "select", "selectors", "threading", "time", "o
 
 # Heavy imports are made where they are used, by whoever uses them; at module level only in the one
 # module that exists for them and is itself imported late.
-HEAVY = {"asyncio", "trio", "uvloop", "ssl", "h11", "h2", "httptools", "socksio", "certifi"}
+HEAVY = {"asyncio", "trio", "uvloop", "ssl", "certifi", *ENGINES}
 HOMES = {
     f"{CORE}/_tls_engine.py": {"ssl"},
     f"{CORE}/_backends/asyncio.py": {"asyncio"},
@@ -53,7 +53,7 @@ HOMES = {
     f"{CORE}/_backends/trio_timers.py": {"trio"},
     f"{CORE}/_protocol/h11_engine.py": {"h11"},
     f"{CORE}/_protocol/httptools_engine.py": {"httptools"},
-    f"{CORE}/_protocol/http2.py": {"h2"},
+    f"{CORE}/_protocol/http2_engine.py": {"h2", "hpack"},
     f"{CORE}/_protocol/socks5.py": {"socksio"},
 }
 

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from .._exceptions import LocalProtocolError
-from .sockets import shut_down
+from .sockets import shut_down, this_process
 
 READ_LIMIT = 256 * 1024
 """Bytes that wait to be read before the transport is paused: what asyncio reads at a time."""
@@ -68,6 +68,8 @@ class SocketProtocol(asyncio.BufferedProtocol):
     _is_eof = False  # the peer has ended its side
     _is_lost = False  # the transport is gone
     _poll: Any = None
+    _client_addr: Any = None
+    _server_addr: Any = None
     _is_told = True  # the peer knows of our end, or will not know before the socket is closed
     _closing: asyncio.Future[bool] | None = None
     _is_closed = False  # by us
@@ -79,9 +81,8 @@ class SocketProtocol(asyncio.BufferedProtocol):
     def __init__(self, sock: socket.socket, peer: object) -> None:
         self._loop = asyncio.get_running_loop()
         self._sock = sock
-        self._addresses: dict[str, Any] = {}
         self._peer = peer
-        self._process = os.getpid()
+        self._process = this_process()
         self._chunks: list[bytes] = []
 
     # asyncio calls these

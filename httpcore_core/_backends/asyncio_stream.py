@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from .._exceptions import LocalProtocolError, ReadError, ReadTimeout, WriteError, WriteTimeout
 from .asyncio_protocol import CLOCK_STEP, PIECE, SocketProtocol, give_back
 from .base import AsyncNetworkStream
-from .sockets import extra_info, read_error, readable_poll, write_error
+from .polling import readable_poll
+from .sockets import read_error, stream_info, write_error
 
 if TYPE_CHECKING:
     import ssl
@@ -284,7 +285,7 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
             return self.is_readable()
-        return extra_info(self._sock, info, self._addresses)
+        return stream_info(self, info)
 
     async def start_tls(
         self,

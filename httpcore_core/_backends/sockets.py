@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from .._exceptions import ConnectError, ConnectTimeout, ReadError, TransportError, WriteError
 from .base import SocketOption
-from .polling import readable_poll as readable_poll  # for those who know this module only
 
 try:
     from fcntl import ioctl as _ioctl
@@ -301,21 +300,12 @@ def _same_number(number: int) -> int:
     return number
 
 
-def extra_info(sock: socket.socket, info: str, addresses: dict[str, Any]) -> Any:
-    """`NetworkStream.get_extra_info` for a plain socket. Addresses that were asked for while the
-    socket was open are remembered in `addresses`, and known for ever."""
-    if info == "socket":
-        return sock
-    if info in _REMEMBERED and addresses.get(info) is None:
-        addresses[info] = _ask_address(sock, info)
-    return addresses.get(info)
-
-
 _REMEMBERED = {"client_addr": "_client_addr", "server_addr": "_server_addr"}
 
 
 def stream_info(stream: Any, info: str) -> Any:
-    """The same, remembered in the stream's attributes `_client_addr` and `_server_addr`."""
+    """`NetworkStream.get_extra_info` for a plain socket. Addresses that were asked for while the
+    socket was open are remembered, in `_client_addr` and `_server_addr`, and known for ever."""
     if info == "socket":
         return stream._sock
     name = _REMEMBERED.get(info)

@@ -389,19 +389,25 @@ def test_equal_addresses_are_one_object():
 
 
 def test_extra_info(pair):
+    class Stream:
+        _client_addr = _server_addr = None
+
+        def __init__(self, sock):
+            self._sock = sock
+
     listener = socket.create_server(("127.0.0.1", 0))
     client = socket.create_connection(listener.getsockname())
     own, remote = client.getsockname(), listener.getsockname()
-    asked: dict = {}
-    assert sockets.extra_info(client, "socket", asked) is client
-    assert sockets.extra_info(client, "client_addr", asked) == own
-    assert sockets.extra_info(client, "server_addr", asked) == remote
-    assert sockets.extra_info(client, "ssl_object", asked) is None
+    stream = Stream(client)
+    assert sockets.stream_info(stream, "socket") is client
+    assert sockets.stream_info(stream, "client_addr") == own
+    assert sockets.stream_info(stream, "server_addr") == remote
+    assert sockets.stream_info(stream, "ssl_object") is None
     client.close()
     listener.close()
-    assert sockets.extra_info(client, "client_addr", asked) == own
-    assert sockets.extra_info(client, "server_addr", asked) == remote
-    assert sockets.extra_info(client, "client_addr", {}) is None
+    assert sockets.stream_info(stream, "client_addr") == own
+    assert sockets.stream_info(stream, "server_addr") == remote
+    assert sockets.stream_info(Stream(client), "client_addr") is None
 
 
 # Errors
