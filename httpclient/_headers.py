@@ -61,12 +61,21 @@ class Headers(MutableMapping[str, str]):
             self._fields = list(headers._fields)
         else:
             pairs = headers.items() if isinstance(headers, Mapping) else headers
-            self._fields = [(_encode(k, "ascii"), _encode(v, "utf-8")) for k, v in pairs]
+            self._fields = [
+                (k, v)
+                if type(k) is bytes and type(v) is bytes
+                else (_encode(k, "ascii"), _encode(v, "utf-8"))
+                for k, v in pairs
+            ]
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
         """A list of the fields as they are on the wire."""
         return list(self._fields)
+
+    def names(self) -> set[bytes]:
+        """The names there are, in lower case."""
+        return {name.lower() for name, _ in self._fields}
 
     def get_list(self, name: Text) -> list[str]:
         """The values of `name`, in their order."""
@@ -79,8 +88,10 @@ class Headers(MutableMapping[str, str]):
 
     def merged(self, headers: HeaderTypes | None) -> Headers:
         """A copy in which the fields of `headers` replace those of the same name."""
+        if not headers:
+            return Headers(self)
         other = Headers(headers)
-        replaced = {name.lower() for name, _ in other._fields}
+        replaced = other.names()
         result = Headers()
         result._fields = [field for field in self._fields if field[0].lower() not in replaced]
         result._fields += other._fields
@@ -125,7 +136,7 @@ class Headers(MutableMapping[str, str]):
         return iter(dict(self.multi_items()))
 
     def __len__(self) -> int:
-        return len({name.lower() for name, _ in self._fields})
+        return len(self.names())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (Headers, Mapping, list)):

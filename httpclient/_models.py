@@ -11,7 +11,13 @@ import http
 import json
 from typing import TYPE_CHECKING, Any, Self
 
-from httpcore_core import AsyncByteStream, ByteStream, LocalProtocolError, SyncByteStream
+from httpcore_core import (
+    AsyncByteStream,
+    ByteStream,
+    LocalProtocolError,
+    SyncByteStream,
+    TransportError,
+)
 
 from ._content import Content, Stream, encode_content, encode_json, framing_header
 from ._decoding import DEFAULT_CHARSET, ByteStep, LineStep, TextStep, charset_of
@@ -22,6 +28,7 @@ from ._exceptions import (
     StreamClosed,
     StreamConsumed,
     StreamError,
+    attach,
 )
 from ._headers import Headers, HeaderTypes
 from ._urls import URL
@@ -80,14 +87,14 @@ class Request:
         elif content is not None:
             self.stream = encode_content(content)
         given = Headers(headers)
-        added: list[tuple[bytes, bytes]] = []
-        if self.url.host and "Host" not in given:
-            added.append((b"Host", self.url.netloc.encode("ascii")))
-        fields = added + given.raw
-        if "Content-Length" not in given and "Transfer-Encoding" not in given:
+        fields = given.raw
+        names = given.names()
+        if self.url.host and b"host" not in names:
+            fields.insert(0, (b"Host", self.url.netloc.encode("ascii")))
+        if b"content-length" not in names and b"transfer-encoding" not in names:
             framing = framing_header(self.method, self.stream)
             fields += [framing] if framing else []
-        if json is not None and "Content-Type" not in given:
+        if json is not None and b"content-type" not in names:
             fields.append((b"Content-Type", b"application/json"))
         self.headers = Headers(fields)
 
@@ -244,16 +251,29 @@ class Response:
         if self.is_closed:
             return []
         self._must_have(method)
-        self.is_closed = True
         stream, iterator = self._stream, self._iterator
-        self._stream = self._iterator = None
+        self._let_go()
         owners = (stream,) if iterator is stream else (iterator, stream)
         return [getattr(owner, method) for owner in owners if hasattr(owner, method)]
+
+    def _let_go(self) -> None:
+        self.is_closed = True
+        self._stream = self._iterator = None
 
     def read(self) -> bytes:
         """Read the body to its end, and keep it as `content`."""
         if self._content is None:
-            self._content = b"".join(self.iter_raw())
+            if not isinstance(self._stream, SyncByteStream):
+                self._content = b"".join(self.iter_raw())
+                return self._content
+            stream = self._claim("read")
+            try:
+                self._content = stream.read()  # which closes it
+            except TransportError as exc:
+                attach(exc, self._request)
+                raise
+            finally:
+                self._let_go()
         return self._content
 
     def iter_raw(self, chunk_size: int | None = None) -> Body[bytes]:
@@ -282,7 +302,17 @@ class Response:
 
     async def aread(self) -> bytes:
         if self._content is None:
-            self._content = b"".join([chunk async for chunk in self.aiter_raw()])
+            if not isinstance(self._stream, AsyncByteStream):
+                self._content = b"".join([chunk async for chunk in self.aiter_raw()])
+                return self._content
+            stream = self._claim("aread")
+            try:
+                self._content = await stream.aread()
+            except TransportError as exc:
+                attach(exc, self._request)
+                raise
+            finally:
+                self._let_go()
         return self._content
 
     def aiter_raw(self, chunk_size: int | None = None) -> AsyncBody[bytes]:

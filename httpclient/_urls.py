@@ -142,6 +142,22 @@ def _parse(text: str) -> _Parts:
     )
 
 
+def _netloc(parts: _Parts) -> str:
+    host = f"[{parts.host}]" if ":" in parts.host else parts.host
+    return host if parts.port is None else f"{host}:{parts.port}"
+
+
+@lru_cache(maxsize=128)
+def _unsplit(parts: _Parts) -> str:
+    text = f"{parts.scheme}:" if parts.scheme else ""
+    if parts.has_authority:
+        text += f"//{_netloc(parts)}"
+    text += parts.path
+    if parts.query is not None:
+        text += f"?{parts.query}"
+    return text if parts.fragment is None else f"{text}#{parts.fragment}"
+
+
 class URL:
     """An immutable URL, or a relative reference to one.
 
@@ -161,17 +177,7 @@ class URL:
         if not isinstance(url, str):
             raise TypeError(f"a URL is a str or a URL, not {type(url).__name__}")
         self._parts = _parse(url)
-        self._text = self._unsplit()
-
-    def _unsplit(self) -> str:
-        parts = self._parts
-        text = f"{parts.scheme}:" if parts.scheme else ""
-        if parts.has_authority:
-            text += f"//{self.netloc}"
-        text += parts.path
-        if parts.query is not None:
-            text += f"?{parts.query}"
-        return text if parts.fragment is None else f"{text}#{parts.fragment}"
+        self._text = _unsplit(self._parts)
 
     @property
     def scheme(self) -> str:
@@ -188,8 +194,7 @@ class URL:
     @property
     def netloc(self) -> str:
         """Host and, where it is not the scheme's own, port: what the Host header says."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port is None else f"{host}:{self.port}"
+        return _netloc(self._parts)
 
     @property
     def path(self) -> str:
