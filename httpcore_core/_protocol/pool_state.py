@@ -58,6 +58,7 @@ class PoolState:
         self.wake: list[Waiter] = []
         self._slots: dict[Slot, None] = {}
         self._idle = IdleSet(self._expiry)
+        self.idle = self._idle.order  # to look at, even without a lock: is there any?
         self._aging: OrderedDict[Slot, None] = OrderedDict()  # oldest first; if age is limited
         self._unused: OrderedDict[Hashable, None] = OrderedDict()
         self._ring = Ring()

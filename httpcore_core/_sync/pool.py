@@ -111,7 +111,7 @@ class ConnectionPool(PoolContexts):
         exchange.start_clock(self._now)
         while True:
             slot = None
-            if exchange.trace is None and not exchange.retried:
+            if self._policy.idle and exchange.trace is None and not exchange.retried:
                 slot = self._take_idle(exchange)
             if slot is None:
                 slot = self._acquire_traced(exchange)
@@ -174,14 +174,13 @@ class ConnectionPool(PoolContexts):
         """A slot with a connection that is ready for the request."""
         if is_held_here(self._lock):
             raise self._interrupted()
-        started = self._now()
+        started = now = self._now()
         has_queued = False
         while True:
             # Who has queued, and got a connection that is dead, has had his turn and lost it.
             waiter = Waiter(exchange.key, fresh=exchange.retried or has_queued)
             try:
                 with self._lock:
-                    now = self._now()
                     self._policy.acquire(waiter, now)
                     if waiter.slot is None or waiter.slot.state == CONNECTING:
                         waiter.event = Event()
@@ -202,6 +201,7 @@ class ConnectionPool(PoolContexts):
             has_queued = waiter.event is not None
             with self._lock:  # the server has closed it, or says something nobody asked for
                 self._policy.discard(slot, "stale")
+            now = self._now()
 
     def _wait_for_slot(self, waiter: Waiter, exchange: Exchange, started: float) -> Slot:
         if self._policy.closing or self._policy.wake or self._dropped:
@@ -324,9 +324,12 @@ class ConnectionPool(PoolContexts):
         timeout = slot.connection.open_connection.keep_alive_timeout if reusable else None
         with self._lock:
             self._policy.release(slot, self._now(), reusable=reusable, keepalive_timeout=timeout)
+            waiters = self._policy.take_wake() if self._policy.wake else ()
+        for waiter in waiters:
+            waiter.event.set()
         if slot.state == IDLE:
             self._rest(slot)
-        if self._policy.closing or self._policy.wake or self._dropped or self._draining:
+        if self._policy.closing or self._dropped or self._draining:
             self._settle()
 
     # Closing
