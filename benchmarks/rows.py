@@ -75,13 +75,14 @@ def _versus(
     )
 
 
-def _own_cost(runner: Runner, pool: int) -> Row:
+def _own_cost(runner: Runner, pool: int, stack: str = "core", target: float | None = 1.15) -> Row:
     many, few = (
-        Variant("asynchronous:core", runner, concurrency, {"pool": pool})
+        Variant(f"asynchronous:{stack}", runner, concurrency, {"pool": pool})
         for concurrency in (1000, 20)
     )
-    name = f"{runner}, pool of {pool}: 1000 / 20 at once"
-    return Row(name, OWN_COST, many, few, 1.15, count=5000)
+    what = runner if stack == "core" else f"bare {runner}.Protocol"
+    name = f"{what}, pool of {pool}: 1000 / 20 at once"
+    return Row(name, OWN_COST, many, few, target, count=5000)
 
 
 ASYNC_ROWS = [
@@ -89,11 +90,13 @@ ASYNC_ROWS = [
     _versus("httpcore2", "asyncio", 20, 0.18),
     _versus("httpcore2", "asyncio", 300, 0.07),
     *(_versus("pyreqwest", "asyncio", n) for n in (20, 300)),
+    *(_versus("bare_protocol", "asyncio", n) for n in (1, 20)),
     _versus("aiohttp", "asyncio", 20, engine="h11"),
     _versus("aiohttp", "asyncio", 20, tls=True),
     *(_versus("aiohttp", "uvloop", n) for n in (1, 20, 300, 1000)),
     _versus("httpcore2", "trio", 20, 0.35),
     *(_own_cost(runner, pool) for runner in ("asyncio", "uvloop") for pool in (20, 300, 1000)),
+    *(_own_cost("asyncio", pool, "bare_protocol", None) for pool in (20, 300, 1000)),
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from ..servers import Servers
+from ..servers import SMALL, Servers
 from . import KEEPALIVE, LIMIT, LIMITS, check, ours, small_headers, tls_context
 
 AsyncOne = Callable[[], Awaitable[None]]
@@ -38,6 +38,41 @@ async def core(servers: Servers, pool: int, engine: str = "auto", tls: bool = Fa
         finally:
             await stream.aclose()
         check(status, body)
+
+    return one
+
+
+async def bare_protocol(servers: Servers, pool: int) -> AsyncOne:
+    """The floor: an asyncio.Protocol on each connection, which counts bytes and understands none.
+    More tasks than connections wait in line."""
+    import asyncio
+
+    fields = small_headers(servers.host, servers.port)
+    lines = [b"GET /small HTTP/1.1", *(b"%b: %b" % field for field in fields), b"", b""]
+    message = b"\r\n".join(lines)
+    loop = asyncio.get_running_loop()
+
+    class Connection(asyncio.Protocol):
+        received = b""
+        waiter: asyncio.Future[bytes]
+
+        def data_received(self, data: bytes) -> None:
+            self.received += data
+            head, _, body = self.received.partition(b"\r\n\r\n")
+            if len(body) >= SMALL:
+                self.received = b""
+                self.waiter.set_result(head)
+
+    idle: asyncio.LifoQueue[tuple[asyncio.Transport, Connection]] = asyncio.LifoQueue()
+    for _ in range(pool):
+        idle.put_nowait(await loop.create_connection(Connection, servers.host, servers.port))
+
+    async def one() -> None:
+        transport, connection = pair = await idle.get()
+        connection.waiter = loop.create_future()
+        transport.write(message)
+        check(int((await connection.waiter)[9:12]), b"x" * SMALL)
+        idle.put_nowait(pair)
 
     return one
 

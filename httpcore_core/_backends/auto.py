@@ -51,8 +51,11 @@ class AutoBackend(AsyncNetworkBackend):
         return delegate
 
     def context(self) -> object:
+        delegate = self._delegate  # `_backend`, without the call
+        if delegate is None or sniffio.thread_local.name != self._running:
+            delegate = self._detect()
         try:
-            return self._backend().context()
+            return delegate.context()
         except RuntimeError:  # the delegate's library is not running
             return self._detect().context()
 
