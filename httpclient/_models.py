@@ -52,6 +52,14 @@ def _plain_values(extensions: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in extensions.items() if _is_plain(value)}
 
 
+def _closes_when_read(stream: Any, method: str) -> bool:
+    """Whether `read` or `aread` is the core's own, which is known to close the stream. (That of a
+    `ByteStream` has nothing to close, but a subclass may.)"""
+    reader = getattr(type(stream), method, None)
+    is_the_cores = getattr(reader, "__module__", "").startswith("httpcore_core.")
+    return is_the_cores and not isinstance(stream, ByteStream)
+
+
 class LostStream(SyncByteStream, AsyncByteStream):
     """Stands where the body was not copied; every use is a `StreamClosed`."""
 
@@ -263,12 +271,12 @@ class Response:
     def read(self) -> bytes:
         """Read the body to its end, and keep it as `content`."""
         if self._content is None:
-            if not isinstance(self._stream, SyncByteStream):
+            if not _closes_when_read(self._stream, "read"):
                 self._content = b"".join(self.iter_raw())
                 return self._content
             stream = self._claim("read")
             try:
-                self._content = stream.read()  # which closes it
+                self._content = stream.read()
             except TransportError as exc:
                 attach(exc, self._request)
                 raise
@@ -302,7 +310,7 @@ class Response:
 
     async def aread(self) -> bytes:
         if self._content is None:
-            if not isinstance(self._stream, AsyncByteStream):
+            if not _closes_when_read(self._stream, "aread"):
                 self._content = b"".join([chunk async for chunk in self.aiter_raw()])
                 return self._content
             stream = self._claim("aread")

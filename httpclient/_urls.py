@@ -111,8 +111,12 @@ def _parse_authority(authority: str) -> tuple[str, int | None]:
     return (_parse_host(host) if host else ""), port
 
 
-@lru_cache(maxsize=128)
 def _parse(text: str) -> _Parts:
+    """What is short and has no query, which may be a secret, is remembered."""
+    return (_parse_anew if len(text) > 1024 or "?" in text else _parse_cached)(text)
+
+
+def _parse_anew(text: str) -> _Parts:
     if len(text) > MAX_LENGTH:
         raise InvalidURL(f"the URL is longer than {MAX_LENGTH} characters")
     if _CONTROL.search(text) or text != text.strip():
@@ -142,12 +146,14 @@ def _parse(text: str) -> _Parts:
     )
 
 
+_parse_cached = lru_cache(maxsize=128)(_parse_anew)
+
+
 def _netloc(parts: _Parts) -> str:
     host = f"[{parts.host}]" if ":" in parts.host else parts.host
     return host if parts.port is None else f"{host}:{parts.port}"
 
 
-@lru_cache(maxsize=128)
 def _unsplit(parts: _Parts) -> str:
     text = f"{parts.scheme}:" if parts.scheme else ""
     if parts.has_authority:

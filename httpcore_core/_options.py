@@ -89,6 +89,9 @@ class _Options:
     def as_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.as_dict())
+
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"cannot set {name!r}: {type(self).__name__} does not change")
 
@@ -106,6 +109,11 @@ class _Options:
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in self.as_dict().items())
         return f"{type(self).__name__}({fields})"
+
+
+def _restore(kind: type[_Options], fields: dict[str, Any]) -> _Options:
+    """A copy, from a pickle or another one."""
+    return kind(**fields)
 
 
 class ConnectionOptions(_Options):

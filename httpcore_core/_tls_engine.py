@@ -33,6 +33,7 @@ class TLSEngine:
         "_ended",
         "_eof",
         "_failure",
+        "_has_more",
         "_incoming",
         "_is_quiet",
         "_lock",
@@ -59,8 +60,10 @@ class TLSEngine:
         self._eof = False  # the network stream has ended
         self._ended = False  # close_notify has arrived
         # Nothing can be decrypted before more is fed: spares asking OpenSSL once more, which is
-        # what most calls of `decrypt` and `readable` would do. Changed under the lock only.
+        # what most calls of `decrypt` and `readable` would do. Read without the lock, so it is
+        # never true for a moment only.
         self._is_quiet = False
+        self._has_more = True  # there may be more plaintext in what was fed
         # An exception that is kept keeps the frames it passed, and with them the whole connection:
         # these are the text and the cause of one to be made.
         self._failure: tuple[str, BaseException | None] | None = None
@@ -138,6 +141,7 @@ class TLSEngine:
                 data, self._ahead = data[:max_bytes], data[max_bytes:]
             elif len(data) < max_bytes:
                 data = self._decrypt(max_bytes - len(data), data)
+                self._is_quiet = not (self._has_more or self._is_over())
             if data:
                 return data
             if self._ended:
@@ -170,9 +174,9 @@ class TLSEngine:
                 room -= len(data)
                 # Less than was asked for is the rest of a record.
                 may_have_more = incoming.pending or (len(data) == size and ssl_object.pending())
-            self._is_quiet = not (may_have_more or self._is_over())
+            self._has_more = bool(may_have_more)
         except ssl.SSLWantReadError:
-            self._is_quiet = not self._is_over()
+            self._has_more = False
         except ssl.SSLZeroReturnError:
             self._ended = True
         except ssl.SSLError as exc:
@@ -190,8 +194,7 @@ class TLSEngine:
         with self._lock:
             if not self._ahead:
                 self._ahead = self._decrypt(_RECORD)
-                if self._ahead:
-                    self._is_quiet = False
+                self._is_quiet = not (self._ahead or self._has_more or self._is_over())
             return bool(self._ahead) or self._is_over()
 
     def _is_over(self) -> bool:

@@ -155,11 +155,12 @@ class AsyncTracer:
 
 
 def get_tracer(extensions: dict[str, Any]) -> Tracer | None:
-    # What is no dictionary is refused a moment later, by `plan_request`.
+    # What is no dictionary is refused a moment later, by `plan_request`. The log is asked in any
+    # case: that is how its loggers are found.
     callback = extensions.get("trace") if isinstance(extensions, dict) else None
-    return Tracer(callback) if callback is not None or _is_logged() else None
+    return Tracer(callback) if _is_logged() or callback is not None else None
 
 
 def get_async_tracer(extensions: dict[str, Any]) -> AsyncTracer | None:
     callback = extensions.get("trace") if isinstance(extensions, dict) else None
-    return AsyncTracer(callback) if callback is not None or _is_logged() else None
+    return AsyncTracer(callback) if _is_logged() or callback is not None else None

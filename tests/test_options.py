@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -58,3 +60,10 @@ def test_an_iterator_of_socket_options_is_read_once() -> None:
 def test_wrong_options_are_refused(kind: Any, name: str, value: Any, error: type) -> None:
     with pytest.raises(error, match=name):
         kind(**{name: value})
+
+
+@pytest.mark.parametrize("value", [PoolLimits(max_connections=3), ConnectionOptions(retries=2)])
+def test_options_pickle_and_copy(value: Any) -> None:
+    for same in (pickle.loads(pickle.dumps(value)), copy.copy(value), copy.deepcopy(value)):
+        assert type(same) is type(value)
+        assert same == value

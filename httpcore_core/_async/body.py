@@ -70,8 +70,8 @@ class AsyncResponseStream(AsyncByteStream):
             chunks: list[bytes] = []
             while chunk := await connection.receive_body(exchange):
                 chunks.append(chunk)
-            self._take_trailers()
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._take_trailers()
         await connection.finish(exchange)
         return body
 

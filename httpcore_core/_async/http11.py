@@ -39,12 +39,12 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
     """HTTP/1.1 over an open stream (RFC 9112). Serves one request at a time."""
 
     __slots__ = (
+        "__weakref__",
         "_exchange",
         "_is_watchable",
         "_is_watched",
         "description",
         "origin",
-        "pool",
         "reason_closed",
         "request_count",
         "slot",
@@ -66,8 +66,7 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         name, head_parser = choose_engine(http1_engine)
         # The id, the two addresses, ALPN, the version of TLS and the engine, in this order.
         self.description: tuple[Any, ...] = (None, None, None, None, None, name)
-        self.pool: Any = None  # whose connection this is, and where it has it: set by the pool
-        self.slot: Any = None
+        self.slot: Any = None  # where its pool has it
         self._is_watchable = True  # until the stream says otherwise
         self._is_watched = False
         self._stream = stream
@@ -112,10 +111,10 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
                 if not self._protocol.request_complete:
                     await self._send_body(exchange)
                 head = await self._receive_head(exchange)
+            return self._response(exchange, head)
         except BaseException as exc:
             await self._abandon(exchange, exc)
             raise
-        return self._response(exchange, head)
 
     async def _exchange_traced(self, exchange: Exchange, first: bytes) -> ResponseHead:
         run, info = exchange.trace.run, {"request": exchange.request}
@@ -194,8 +193,7 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         if protocol.keep_alive and not self._is_cut_short:
             self._exchange = self._head = None
             protocol.rest()
-            if self.pool is not None:
-                await self.pool.released(self.slot, True)
+            await self._give_back(True)
         elif protocol.switched or protocol.response_complete:
             await self._release(exchange)
         elif await self._drain(exchange):
@@ -233,8 +231,12 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         try:
             await self._close(exchange)
         finally:  # closing may have been cancelled, or have met a trace that raises
-            if self.pool is not None:
-                await self.pool.released(self.slot, False)
+            await self._give_back(False)
+
+    async def _give_back(self, reusable: bool) -> None:
+        slot = self.slot  # another thread may close the pool meanwhile
+        if slot is not None:
+            await slot.pool.released(slot, reusable)
 
     async def _close(self, exchange: Exchange) -> None:
         if self.reason_closed is not None:
@@ -266,7 +268,7 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
 
     def detach(self) -> None:
         """The pool has no more to do with this connection."""
-        self.pool = self.slot = None
+        self.slot = None
 
     async def shut(self, reason: str) -> None:
         """Close the stream, now; the first reason counts. May be called again."""
@@ -295,8 +297,9 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
             self._exchange = None
             self.reason_closed = "dropped"
             self._stream.abort()
-            if self.pool is not None:
-                self.pool.on_dropped(self.slot)
+            slot = self.slot
+            if slot is not None:
+                slot.pool.on_dropped(slot)
 
     # What the pool and its readers ask
 
@@ -356,8 +359,9 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
 
     def _on_peer_event(self) -> None:
         """Something has arrived at the idle connection."""
-        if self.pool is not None:
-            self.pool.on_peer_event(self.slot)
+        slot = self.slot
+        if slot is not None:
+            slot.pool.on_peer_event(slot)
 
     def is_stale(self) -> bool:
         """Whether the idle stream has something to read: its end, or what nobody asked for."""

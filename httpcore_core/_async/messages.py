@@ -39,7 +39,7 @@ class AsyncHTTP11Messages:
         """What has not left with the head."""
         protocol = self._protocol
         plan = exchange.plan
-        if protocol.request_complete:
+        if protocol.request_complete or self._head is not None:  # answered before its end
             return
         if protocol.awaiting_continue and not await self._may_continue(exchange):
             return
@@ -140,6 +140,8 @@ class AsyncHTTP11Messages:
 
     async def _take_head(self, exchange: Exchange, event: Event) -> bool:
         """Take what has arrived up to the final head, from `event` on; true if that is there."""
+        if self._head is not None:
+            return True
         while event is not NEED_DATA:
             if isinstance(event, ResponseHead):
                 self._head = event

@@ -52,7 +52,8 @@ class AsyncPoolUpkeep(AsyncTransport):
 
     def _arm(self) -> None:
         """Wake up when the next idle connection expires; sync backends cannot."""
-        due = self._policy.next_expiry()
+        with self._lock:
+            due = self._policy.next_expiry()
         if due is not None:
             delay = max(due - self._now(), 0.0)
             self._timer = self._backend.call_later(delay, self._on_timer)

@@ -20,6 +20,7 @@ the transport is aborted by its own loop, which closes the descriptor in its nex
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import socket
 from collections.abc import Callable
@@ -258,15 +259,22 @@ class SocketProtocol(asyncio.BufferedProtocol):
         held, self._held = self._held, None
         if held is not None:
             give_back(held)
-        self._room = None
+        self._give_room_back()
         self._chunks = []
         self._received = self._offset = 0
+
+    def _give_room_back(self) -> None:
+        """The buffer that the transport asked for, where nothing came into it after all. No loop
+        runs anything else between asking and receiving."""
+        room, self._room = self._room, None
+        if room is not None:
+            give_back(room)
 
     def forget(self) -> None:
         if self._process == os.getpid() and not self._loop.is_closed():
             self.abort()  # the loop may go on, and would stumble over a closed descriptor
             return
-        self._is_closed = True
+        self._is_closed = self._is_ended = True
         self._disown()
 
     def _disown(self) -> None:
@@ -287,13 +295,18 @@ class SocketProtocol(asyncio.BufferedProtocol):
             os.close(null)
 
 
+@functools.cache
+def _settle_malloc() -> None:
+    """Once per process: glibc's malloc begins by mapping what is larger than 128 KiB and by
+    returning what is free above that, so that a download meets a page fault for every 4 KiB, which
+    may double its cost. Once something larger has been freed it takes up to that size from its
+    heap, and keeps twice as much there. So free something; its memory is never touched."""
+    bytes(4 * READ_LIMIT)
+
+
 def _new_buffer() -> memoryview:
     buffer = bytearray(READ_LIMIT)
-    # glibc's malloc begins by mapping what is larger than 128 KiB and by returning what is free
-    # above that: a download then meets a page fault for every 4 KiB, which may double its cost.
-    # Once something larger has been freed it takes up to that size from its heap, and keeps twice
-    # as much there. So free something; its memory is never touched.
-    bytearray(4 * READ_LIMIT)
+    _settle_malloc()
     return memoryview(buffer)
 
 

@@ -269,7 +269,7 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
     # The rest
 
     def is_readable(self) -> bool:
-        if self._received or self._is_ended:
+        if self._received or self._is_ended or self._sock.fileno() < 0:
             return True
         poll = self._poll
         if poll is None:  # an object of our own costs less than a new one each time
@@ -278,8 +278,11 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
 
     def watch(self, callback: Callable[[], None] | None) -> bool:
         self._watcher = callback
-        if callback is not None and (self._received or self._is_ended):
-            self._loop.call_soon(self._arrived)
+        if callback is not None:
+            if self._room is not None:
+                self._give_room_back()
+            if self._received or self._is_ended:
+                self._loop.call_soon(self._arrived)
         return True
 
     def get_extra_info(self, info: str) -> Any:

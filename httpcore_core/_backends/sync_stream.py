@@ -174,7 +174,7 @@ class SocketStream(NetworkStream):
             if not self._wait(POLLOUT, timeout):
                 raise self._write_timed_out(timeout)
             if self._closed:
-                raise self._write_closed()
+                raise self._write_closed(None)
             try:
                 rest = rest[self._sock.send(rest) :]
             except BlockingIOError:
@@ -202,7 +202,7 @@ class SocketStream(NetworkStream):
             if not events:
                 raise self._write_timed_out(timeout)
             if self._closed:
-                raise self._write_closed()
+                raise self._write_closed(0 if total == len(rest) else None)
             if events[0][1] != POLLOUT:  # readable; so are errors and hang-ups
                 break
             try:
@@ -214,9 +214,9 @@ class SocketStream(NetworkStream):
     def _write_timed_out(self, timeout: float | None) -> WriteTimeout:
         return WriteTimeout(f"writing to {self._peer} timed out", limit=timeout)
 
-    def _write_closed(self) -> WriteError:
+    def _write_closed(self, sent: int | None = 0) -> WriteError:
         error = WriteError(f"writing to {self._peer} failed: the stream is closed")
-        error.bytes_written = 0
+        error.bytes_written = sent
         return error
 
     def _write_failed(self, exc: OSError, sent: int) -> WriteError:

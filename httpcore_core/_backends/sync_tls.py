@@ -277,15 +277,19 @@ class TLSStream(NetworkStream):
             return is_free
 
     def _wait_for_claim(self, timeout: float | None) -> None:
-        turn = Event()
-        with self._lock:
-            is_free, self._is_sending = not self._is_sending, True
-            if not is_free:
+        deadline = None if timeout is None else self._clock() + timeout
+        while True:
+            # A new event for each round: the claim may be taken between our waking and our turn,
+            # and an event that is set does not wait again.
+            turn = Event()
+            with self._lock:
+                if not self._is_sending:
+                    self._is_sending = True
+                    break
                 self._waiter = turn
-        while not is_free:
-            if not turn.wait(timeout):
+            left = None if deadline is None else max(deadline - self._clock(), 0.0)
+            if not turn.wait(left):
                 raise WriteTimeout("writing timed out", limit=timeout)
-            is_free = self._claim()
         if self._is_broken:
             self._give_up_claim()
             raise WriteError("writing failed: an earlier write was not finished")

@@ -62,6 +62,7 @@ class Slot:
         "lifetime",
         "opened",
         "origin",
+        "pool",
         "reason",
         "requests",
         "reused",
@@ -74,6 +75,7 @@ class Slot:
         self.origin = origin
         self.state: State = CONNECTING
         self.connection: Any = None  # the driver's
+        self.pool: Any = None  # the driver
         self.dialing = False  # the driver's: set when the dial has started
         self.waiter: Waiter | None = waiter  # who dials it, waits for it, or uses it
         self.adopted = False  # the waiter waits for a dial that somebody else began

@@ -133,7 +133,7 @@ def plan_request(request: Arguments) -> RequestPlan:
         if plan.connect or type(target) is not bytes or not _is_origin_form(target):
             target = _unusual_target(method, target)
         plan.target = target
-        plan.headers = list(headers)
+        plan.headers = list(map(tuple, headers))  # type: ignore[arg-type]  # pairs, we shall see
         length = _read_fields(plan)
         _plan_body(plan, length, stream, extensions or {})
         return plan
@@ -153,13 +153,15 @@ def _read_fields(plan: RequestPlan) -> bytes | None:
         kind = known(name)
         if kind is None or type(name) is not bytes:  # a memoryview is found there, too
             kind = _kind(name)
+        if type(value) is not bytes:  # what can be changed after it was checked
+            raise _refuse(f"the value of header {name!r} is not bytes")
         if _find_illegal(value) or value != value.strip():  # `is_value`, without the call
             raise _refuse(f"the value of header {name!r} holds illegal characters")
         if not kind:
             continue
         if kind == _HOST_FIELD:
             hosts += 1
-            if not _is_host_field(value):
+            if len(value) > 300 or not _is_host_field(value):
                 raise _refuse(f"illegal Host {shown(value)}")
         elif kind == _CONNECTION:
             plan.close |= b"close" in [token.strip() for token in value.lower().split(b",")]
@@ -208,7 +210,7 @@ def _unusual_target(method: bytes, target: bytes | str) -> bytes:
         )
     if not legal:
         raise _refuse(f"illegal target for {method.decode('ascii')}: {shown(target)}")
-    return target
+    return bytes(target)
 
 
 def _plan_body(
@@ -220,6 +222,8 @@ def _plan_body(
         check_trailers(trailers)
         plan.trailers = trailers
     body = stream.content if type(stream) is ByteStream else _plan_stream(plan, stream)
+    if type(body) is not bytes and isinstance(stream, ByteStream):
+        body = _as_bytes(body)
     plan.body = body
     if length is None and not plan.chunked:
         if body == b"" and trailers is None and plan.method not in _EXPECTS_CONTENT:
@@ -259,6 +263,13 @@ def _plan_stream(plan: RequestPlan, stream: Any) -> bytes | None:
         raise _refuse("a body in memory must be wrapped: ByteStream(content)")
     plan.replayable = bool(getattr(stream, "replayable", False))
     return None
+
+
+def _as_bytes(content: Any) -> bytes:
+    """The content of a `ByteStream` that is not bytes; copied, for it may be changed later."""
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        return bytes(content)
+    raise _refuse(f"a body in memory is bytes, not {type(content).__name__}")
 
 
 def framing_field(

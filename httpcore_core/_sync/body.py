@@ -70,8 +70,8 @@ class ResponseStream(SyncByteStream):
             chunks: list[bytes] = []
             while chunk := connection.receive_body(exchange):
                 chunks.append(chunk)
-            self._take_trailers()
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._take_trailers()
         connection.finish(exchange)
         return body
 

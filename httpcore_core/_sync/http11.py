@@ -39,12 +39,12 @@ class HTTP11Connection(HTTP11Messages, Transport):
     """HTTP/1.1 over an open stream (RFC 9112). Serves one request at a time."""
 
     __slots__ = (
+        "__weakref__",
         "_exchange",
         "_is_watchable",
         "_is_watched",
         "description",
         "origin",
-        "pool",
         "reason_closed",
         "request_count",
         "slot",
@@ -66,8 +66,7 @@ class HTTP11Connection(HTTP11Messages, Transport):
         name, head_parser = choose_engine(http1_engine)
         # The id, the two addresses, ALPN, the version of TLS and the engine, in this order.
         self.description: tuple[Any, ...] = (None, None, None, None, None, name)
-        self.pool: Any = None  # whose connection this is, and where it has it: set by the pool
-        self.slot: Any = None
+        self.slot: Any = None  # where its pool has it
         self._is_watchable = True  # until the stream says otherwise
         self._is_watched = False
         self._stream = stream
@@ -112,10 +111,10 @@ class HTTP11Connection(HTTP11Messages, Transport):
                 if not self._protocol.request_complete:
                     self._send_body(exchange)
                 head = self._receive_head(exchange)
+            return self._response(exchange, head)
         except BaseException as exc:
             self._abandon(exchange, exc)
             raise
-        return self._response(exchange, head)
 
     def _exchange_traced(self, exchange: Exchange, first: bytes) -> ResponseHead:
         run, info = exchange.trace.run, {"request": exchange.request}
@@ -194,8 +193,7 @@ class HTTP11Connection(HTTP11Messages, Transport):
         if protocol.keep_alive and not self._is_cut_short:
             self._exchange = self._head = None
             protocol.rest()
-            if self.pool is not None:
-                self.pool.released(self.slot, True)
+            self._give_back(True)
         elif protocol.switched or protocol.response_complete:
             self._release(exchange)
         elif self._drain(exchange):
@@ -233,8 +231,12 @@ class HTTP11Connection(HTTP11Messages, Transport):
         try:
             self._close(exchange)
         finally:  # closing may have been cancelled, or have met a trace that raises
-            if self.pool is not None:
-                self.pool.released(self.slot, False)
+            self._give_back(False)
+
+    def _give_back(self, reusable: bool) -> None:
+        slot = self.slot  # another thread may close the pool meanwhile
+        if slot is not None:
+            slot.pool.released(slot, reusable)
 
     def _close(self, exchange: Exchange) -> None:
         if self.reason_closed is not None:
@@ -266,7 +268,7 @@ class HTTP11Connection(HTTP11Messages, Transport):
 
     def detach(self) -> None:
         """The pool has no more to do with this connection."""
-        self.pool = self.slot = None
+        self.slot = None
 
     def shut(self, reason: str) -> None:
         """Close the stream, now; the first reason counts. May be called again."""
@@ -295,8 +297,9 @@ class HTTP11Connection(HTTP11Messages, Transport):
             self._exchange = None
             self.reason_closed = "dropped"
             self._stream.abort()
-            if self.pool is not None:
-                self.pool.on_dropped(self.slot)
+            slot = self.slot
+            if slot is not None:
+                slot.pool.on_dropped(slot)
 
     # What the pool and its readers ask
 
@@ -356,8 +359,9 @@ class HTTP11Connection(HTTP11Messages, Transport):
 
     def _on_peer_event(self) -> None:
         """Something has arrived at the idle connection."""
-        if self.pool is not None:
-            self.pool.on_peer_event(self.slot)
+        slot = self.slot
+        if slot is not None:
+            slot.pool.on_peer_event(slot)
 
     def is_stale(self) -> bool:
         """Whether the idle stream has something to read: its end, or what nobody asked for."""

@@ -110,9 +110,8 @@ class ConnectionPool(PoolContexts):
             self._enter(context)
         exchange.start_clock(self._now)
         while True:
-            slot = None
-            if self._policy.idle and exchange.trace is None and not exchange.retried:
-                slot = self._take_idle(exchange)
+            usual = self._policy.idle and exchange.trace is None and not exchange.retried
+            slot = self._take_idle(exchange) if usual else None
             if slot is None:
                 slot = self._acquire_traced(exchange)
             connection: HTTP11Connection = slot.connection.open_connection
@@ -127,8 +126,7 @@ class ConnectionPool(PoolContexts):
             exchange.rewind()
 
     def _take_idle(self, exchange: Exchange) -> Slot | None:
-        """The short way to a connection: one that is idle and fit for use. Whatever else there may
-        be to do is left to `_acquire`."""
+        """The short way to a connection: an idle one. The rest is left to `_acquire`."""
         if is_held_here(self._lock):
             raise self._interrupted()
         slot = None
@@ -136,11 +134,14 @@ class ConnectionPool(PoolContexts):
             with self._lock:
                 slot = self._policy.take_idle(exchange.key, self._now())
             if slot is None or slot.connection.open_connection.begin_use():
+                if self._policy.closing:  # others have expired
+                    spawn(self._settle)
                 return slot
         except BaseException:
             if slot is not None:
                 with self._lock:
                     self._policy.discard(slot, "error")
+                spawn(self._settle)
             raise
         with self._lock:
             self._policy.discard(slot, "stale")
@@ -306,7 +307,7 @@ class ConnectionPool(PoolContexts):
         else:
             opened = connection.open_connection
             assert opened is not None
-            opened.pool = self
+            slot.pool = self
             opened.slot = slot
             with self._lock:
                 self._policy.connected(slot, self._now())

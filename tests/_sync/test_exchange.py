@@ -11,10 +11,14 @@ import pytest
 from httpcore_core import (
     SyncByteStream,
     ConnectionPool,
+    HTTP11Connection,
+    NetworkStream,
     ByteStream,
     LocalProtocolError,
+    Origin,
     RemoteProtocolError,
     TransportError,
+    WriteError,
 )
 from httpcore_core.testing.http_server import HTTPServer, pattern
 from httpcore_core.testing.peer import Peer
@@ -579,3 +583,47 @@ def test_a_body_may_be_read_in_pieces_or_at_once() -> None:
                     assert all(pieces)
                     assert b"".join(pieces) == pattern(300_000)
                     assert [piece for piece in response.stream] == []
+
+
+class BrokenPipe(NetworkStream):
+    """Whatever is written fails, but an answer had arrived before."""
+
+    def __init__(self, *received: bytes) -> None:
+        self.received = list(received)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        raise WriteError("the peer has gone")
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self.received.pop(0) if self.received else b""
+
+    def close(self) -> None:
+        self.received.clear()
+
+
+@pytest.mark.parametrize("cut", [1, 40, 1000])
+def test_h6_an_answer_to_a_head_that_could_not_be_sent(cut: int) -> None:
+    """It is returned, and nothing of the body is asked for: not even where it came as a whole."""
+    answer = b"HTTP/1.1 431 Too Large\r\nContent-Length: 5\r\n\r\nsorry"
+    pieces = [answer[at : at + cut] for at in range(0, len(answer), cut)]
+    body = Chunks(b"x", b"y")
+    origin = Origin(b"http", b"www.example.com", 80)
+    connection = HTTP11Connection(origin, BrokenPipe(*pieces))
+    response = connection.request("POST", "http://www.example.com/", content=body)
+    assert (response.status, response.content) == (431, b"sorry")
+    assert body.taken == 0
+    assert connection.is_closed()
+
+
+def test_h7_trailers_of_a_body_that_was_iterated_first_and_then_read() -> None:
+    chunked = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n"
+    )
+    with ScriptedServer(answer(chunked)) as server:
+        with (
+            ConnectionPool() as pool,
+            pool.stream("GET", server.url) as response,
+        ):
+            assert response.stream.__iter__().__next__() == b"hello"
+            assert response.stream.read() == b""
+            assert response.extensions["trailers"] == [(b"X", b"y")]
