@@ -77,7 +77,7 @@ class SocketProtocol(asyncio.BufferedProtocol):
     _is_paused = False  # reading
     _is_full = False  # the transport holds unsent bytes
     _is_writing = False
-    _wants_readable = False  # the write that waits goes on when something comes
+    _wants_readable = False  # the present write ends when something comes; false once it has
 
     def __init__(self, sock: socket.socket, peer: object) -> None:
         self._loop = asyncio.get_running_loop()
@@ -159,10 +159,15 @@ class SocketProtocol(asyncio.BufferedProtocol):
     def _arrived(self) -> None:
         self._resume(self._reader)
         if self._wants_readable:
-            self._resume(self._writer)
+            self._end_write()
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher()
+
+    def _end_write(self) -> None:
+        """Something has come that the present write ends for, whoever reads it."""
+        self._wants_readable = False
+        self._resume(self._writer)
 
     @staticmethod
     def _resume(waiter: asyncio.Future[bool] | None) -> None:

@@ -69,11 +69,14 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
                 if deadline < self._timer_at:
                     self._start_timer(timeout, deadline)
             try:
-                await waiter
+                while True:
+                    if not await waiter:
+                        raise self._read_timed_out(timeout)
+                    if self._received or self._is_ended:
+                        break
+                    waiter = self._reader = loop.create_future()  # somebody else was faster
             finally:
                 self._reader = None
-            if not self._received and not self._is_ended:
-                raise self._read_timed_out(timeout)
         return self._take(max_bytes) if self._received else self._end()
 
     def read_nowait(self, max_bytes: int) -> bytes | None:
@@ -92,6 +95,8 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
             return self._end()
         if not data:
             self._is_eof = self._is_ended = True
+        if self._wants_readable:
+            self._end_write()
         return data
 
     def _read_timed_out(self, timeout: float | None) -> ReadTimeout:
@@ -179,6 +184,7 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
     async def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
         if self._is_writing:
             raise LocalProtocolError("another task is already writing")
+        self.bytes_taken = None
         return await self._write(memoryview(buffer), timeout, True)
 
     def write_nowait(self, buffer: bytes) -> int:
@@ -193,9 +199,10 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
         """Write `view`; return how much of it, which is all or what came `until_readable`."""
         done = stretch = 0
         self._is_writing = True
+        self._wants_readable = until_readable
         try:
             while done < len(view) or self._is_full:
-                if until_readable and not self._is_closed and self.is_readable():
+                if until_readable and not self._is_closed and self._has_become_readable():
                     break
                 if self._is_full:
                     await self._wait_writable(timeout, until_readable)
@@ -212,9 +219,17 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
                     piece = view[done : done + WRITE_PIECE]
                     self._transport.write(piece)
                     done += len(piece)
+        except (WriteTimeout, asyncio.CancelledError):
+            self.bytes_taken = done
+            raise
         finally:
-            self._is_writing = False
+            self._is_writing = self._wants_readable = False
         return done
+
+    def _has_become_readable(self) -> bool:
+        """Whether something has come since the write began, or before. Another task may have read
+        it meanwhile."""
+        return not self._wants_readable or self.is_readable()
 
     def _send(self, data: bytes | memoryview) -> int:
         """Give the kernel what it takes of `data`."""
@@ -234,7 +249,8 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
         return WriteError(f"writing to {self._peer} failed: the stream is closed")
 
     async def _wait_writable(self, timeout: float | None, until_readable: bool) -> None:
-        """Wait until the transport holds nothing, or as long as it makes some progress."""
+        """Wait until the transport holds nothing or, `until_readable`, something has come; as long
+        as it makes some progress."""
         if asyncio.get_running_loop() is not self._loop:
             raise self._wrong_loop()
         if timeout is not None and timeout <= 0.0:
@@ -243,7 +259,6 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
         assert transport is not None
         left, since = transport.get_write_buffer_size(), loop.time()
         tick = None if timeout is None else min(timeout / 4, 0.25)
-        self._wants_readable = until_readable
         try:
             while True:
                 waiter = self._writer = loop.create_future()
@@ -255,7 +270,7 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
                         timer.cancel()
                 if self._is_closed or self._is_lost:
                     raise self._write_failed()
-                if resumed:
+                if resumed or (until_readable and not self._wants_readable):
                     return
                 before, left = left, transport.get_write_buffer_size()
                 if left < before:
@@ -264,7 +279,6 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
                     raise WriteTimeout(f"writing to {self._peer} timed out", limit=timeout)
         finally:
             self._writer = None
-            self._wants_readable = False
 
     # The rest
 

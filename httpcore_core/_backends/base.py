@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from .._exceptions import ConnectError, ConnectTimeout
+from .._exceptions import ConnectError, ConnectTimeout, WriteTimeout
 from .._trace import AsyncTracer, Tracer
 
 if TYPE_CHECKING:
@@ -37,10 +37,27 @@ class TimerHandle(Protocol):
     def cancel(self) -> object: ...
 
 
+def may_go_on(error: BaseException) -> bool:
+    """Whether `error`, raised by a write, is a time limit or a cancellation, after which a stream
+    can tell what it has taken. After an interrupt, which comes anywhere, none can."""
+    return isinstance(error, WriteTimeout) or not isinstance(error, (Exception, KeyboardInterrupt))
+
+
 class NetworkStream:
     """A connected, reliable, ordered stream of bytes. One reader and one writer at a time."""
 
     __slots__ = ()
+
+    # Optional
+
+    bytes_taken: int | None = None
+    """After `write_until_readable` ran into its `timeout` or was cancelled: how much of the buffer
+    the stream has taken; the next write goes on behind that. None: not known, and the stream can
+    only be closed. It means nothing after a success or another error."""
+
+    has_unsent: bool = False
+    """Whether the stream keeps bytes of its own (records of TLS) which the network has not taken,
+    and which only a later call will send: if no other, `write_until_readable` with ``b""``."""
 
     # Required
 
@@ -86,7 +103,12 @@ class NetworkStream:
         """Write `buffer`, but stop as soon as a read would not wait; return how much was written.
 
         This is how an answer is noticed that comes while a long body is being sent. What was
-        counted has been handed to the network; what was not, has not. The default writes all.
+        counted has been handed to the network, or is what `has_unsent` tells of and leaves before
+        anything else; what was not, has not. The default writes all.
+
+        It also returns early when somebody else's read has been served meanwhile: that reader may
+        go away, and the peer may accept nothing more until somebody reads again. While somebody
+        else is reading it may return at once, with 0; let them run before you call again.
         """
         self.write(buffer, timeout)
         return len(buffer)
@@ -210,9 +232,16 @@ class NetworkBackend:
 
 class AsyncNetworkStream:
     """The async twin of `NetworkStream`. Cancelling a read loses no data; cancelling a write may
-    leave part of the buffer written, so that the stream can only be closed."""
+    leave part of the buffer written, so that the stream can only be closed, unless it was
+    `write_until_readable` and `bytes_taken` tells."""
 
     __slots__ = ()
+
+    # Optional
+
+    bytes_taken: int | None = None
+
+    has_unsent: bool = False
 
     # Required
 

@@ -119,10 +119,12 @@ class MockPeer:
         self.received = 0
         self.closed = False
         self.on_received: Callable[[], None] | None = None
+        self.taken: int | None = None  # of what a write that did not end well had
         self._reads = _parse_reads(reads)
         self._accept = deque(accept)
         self._read_since = self._accept_since = clock.now()
         self._reading = self._writing = False
+        self._served = 0  # reads
 
     # What the peer sends
 
@@ -145,6 +147,9 @@ class MockPeer:
         self._read_since = self.clock.now()
 
     def take(self, max_bytes: int) -> bytes:
+        self._served += 1
+        if self._writing and self.on_received is not None:
+            self.on_received()  # a writer may be waiting until there is something to read
         head = self._reads[0]
         if not isinstance(head.value, bytes):
             self._next_read()
@@ -189,13 +194,13 @@ class MockPeer:
         """Return how many bytes were accepted. `timeout` starts anew with each that is."""
         if self._writing:
             raise LocalProtocolError("another task is already writing")
-        done, waiting_since = 0, self.clock.now()
+        done, waiting_since, served = 0, self.clock.now(), self._served
         self._writing = True
         try:
             while done < len(buffer):
                 if self.closed:
                     raise WriteError("the stream is closed")
-                if until_readable and self.is_readable():
+                if until_readable and (self.is_readable() or self._served > served):
                     break
                 room, due = self._room()
                 if room:
@@ -207,6 +212,9 @@ class MockPeer:
                     raise WriteTimeout("writing timed out", limit=timeout)
                 yield min(due, deadline, self.unasked_arrival() if until_readable else FOREVER)
             return done
+        except (WriteTimeout, GeneratorExit):  # the latter is what a cancellation is here
+            self.taken = done
+            raise
         finally:
             self._writing = False
 

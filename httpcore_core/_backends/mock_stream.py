@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._exceptions import ConnectTimeout
-from .base import AsyncNetworkStream, NetworkStream
+from .base import AsyncNetworkStream, NetworkStream, may_go_on
 from .mock_clock import FOREVER, Timer, VirtualClock, Waiting, call_soon, play, play_async
 from .mock_script import AcceptStep, Error, EventScript, MockPeer, ReadStep, play_event
 
@@ -171,7 +171,11 @@ class MockStream(MockState, NetworkStream):
         play(self.peer.write(buffer, timeout, until_readable=False), self.clock)
 
     def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
-        return play(self.peer.write(buffer, timeout, until_readable=True), self.clock)
+        self.peer.taken = None
+        try:
+            return play(self.peer.write(buffer, timeout, until_readable=True), self.clock)
+        finally:
+            self.bytes_taken = self.peer.taken
 
     def close(self) -> None:
         self._close()
@@ -196,7 +200,12 @@ class AsyncMockStream(MockState, AsyncNetworkStream):
         await self._write(buffer, timeout, False)
 
     async def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
-        return await self._write(buffer, timeout, True)
+        self.peer.taken = 0  # it may be cancelled before it begins
+        try:
+            return await self._write(buffer, timeout, True)
+        except BaseException as exc:
+            self.bytes_taken = self.peer.taken if may_go_on(exc) else None
+            raise
 
     async def _write(self, buffer: bytes, timeout: float | None, until_readable: bool) -> int:
         steps = self.peer.write(buffer, timeout, until_readable)

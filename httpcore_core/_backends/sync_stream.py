@@ -13,6 +13,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
+from .._concurrency import Event
 from .._exceptions import LocalProtocolError, ReadError, ReadTimeout, WriteError, WriteTimeout
 from . import sockets
 from .base import NetworkStream
@@ -39,6 +40,11 @@ class SocketStream(NetworkStream):
     Marks are plain attributes: between testing one, setting it and entering ``try`` the
     interpreter neither switches threads nor delivers signals, so a KeyboardInterrupt cannot leave
     one set. They also tell when two readers or two writers meet, which is the caller's mistake.
+
+    When something comes, `write_until_readable` shall end although another thread reads. But the
+    system looks anew before it lets a poll return, and sleeps on if the other has been faster. So a
+    reader that finds the mark of such a writer waits, before it takes anything, until the writer
+    has left its poll, which it does as long as there is something to read.
     """
 
     __slots__ = (
@@ -49,11 +55,16 @@ class SocketStream(NetworkStream):
         "_peer",
         "_process",
         "_reading",
+        "_seen",
         "_server_addr",
         "_shutting",
         "_sock",
+        "_watching",
         "_writing",
+        "bytes_taken",
     )
+
+    bytes_taken: int | None
 
     def __init__(self, sock: socket.socket, peer: object) -> None:
         self._sock = sock
@@ -65,6 +76,9 @@ class SocketStream(NetworkStream):
         # An answer is hardly ever there when it is first asked for: waiting first saves a call.
         self._more = False
         self._error: OSError | None = None  # what broke the connection
+        self._watching = False  # the writer's mark: it waits for something to read, too
+        self._seen: Event | None = None  # set once it does not any more
+        self.bytes_taken = None
 
     def __repr__(self) -> str:
         return f"<SocketStream {self._peer}>"
@@ -80,6 +94,9 @@ class SocketStream(NetworkStream):
             while not self._closed:
                 if not optimistic and not self._wait(POLLIN, timeout):
                     raise ReadTimeout(f"reading from {self._peer} timed out", limit=timeout)
+                if self._watching and not self._let_writer_see():
+                    optimistic = False
+                    continue
                 try:
                     data = self._sock.recv(max_bytes)
                 except BlockingIOError:
@@ -104,6 +121,8 @@ class SocketStream(NetworkStream):
             raise LocalProtocolError("another thread is already reading")
         self._reading = True
         try:
+            if self._watching and not self._let_writer_see():
+                return None
             data = b"" if self._closed else self._sock.recv(max_bytes)
             if not data and self._closed:
                 raise ReadError(f"reading from {self._peer} failed: the stream is closed")
@@ -119,6 +138,16 @@ class SocketStream(NetworkStream):
             self._reading = False
             if self._closed:
                 self._release()
+
+    def _let_writer_see(self) -> bool:
+        """False if there is nothing to see; else the writer has left its poll."""
+        if not wait_for(self._sock, POLLIN, 0):
+            return False
+        seen = self._seen = Event()
+        if self._watching:  # it looks for `_seen` after it has taken its mark back
+            seen.wait(None)
+        self._seen = None
+        return True
 
     def is_readable(self) -> bool:
         if self._reading:
@@ -183,7 +212,8 @@ class SocketStream(NetworkStream):
     def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
         if self._writing:
             raise LocalProtocolError("another thread is already writing")
-        self._writing = True
+        self.bytes_taken = None
+        self._writing = self._watching = True
         try:
             if self._closed:
                 raise self._write_closed()
@@ -191,7 +221,10 @@ class SocketStream(NetworkStream):
         except OSError as exc:
             raise self._write_failed(exc, 1) from exc
         finally:
-            self._writing = False
+            self._writing = self._watching = False
+            seen = self._seen
+            if seen is not None:
+                seen.set()
             if self._closed:
                 self._release()
 
@@ -200,6 +233,7 @@ class SocketStream(NetworkStream):
         while rest:
             events = self._wait(POLLIN | POLLOUT, timeout)
             if not events:
+                self.bytes_taken = total - len(rest)
                 raise self._write_timed_out(timeout)
             if self._closed:
                 raise self._write_closed(0 if total == len(rest) else None)

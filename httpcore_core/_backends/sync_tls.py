@@ -20,9 +20,12 @@ looks once more for bytes, in the same locked section in which others find it ta
 *An answer to an unfinished upload.* `write_until_readable` may stop in the middle of a record. The
 rest of the record stays in `_unsent` and is the next thing to be sent, by a later write, or by a
 read which has to wait, as the peer may be waiting for it too. A read never waits for that alone.
+So it is where it times out or is cancelled, if the network stream knows what it has taken. A piece
+of plaintext that is encrypted is taken; none is encrypted while there is a rest of another. Where
+somebody else reads, what stops the write is his to take in, and the write ends, whatever it was.
 
-*Broken.* A write that fails, times out or is cancelled leaves an unknown part of a record on the
-wire. Nothing may follow it: later writes raise. Reading goes on.
+*Broken.* A write that fails otherwise leaves an unknown part of a record on the wire. Nothing may
+follow it: later writes raise. Reading goes on.
 
 *Closing* never waits: close_notify is sent if the network takes it at once.
 """
@@ -35,8 +38,6 @@ from typing import TYPE_CHECKING, Any
 
 from .._concurrency import Event, Lock, shielded
 from .._exceptions import (
-    ConnectError,
-    ConnectTimeout,
     LocalProtocolError,
     ReadError,
     ReadTimeout,
@@ -44,18 +45,15 @@ from .._exceptions import (
     WriteError,
     WriteTimeout,
 )
-from .base import NetworkStream
+from .sync_tls_handshake import READ_SIZE, Clock, shake_hands
+from .base import NetworkStream, may_go_on
 
 if TYPE_CHECKING:
     import ssl
 
     from .._tls_engine import TLSEngine
 
-Clock = Callable[[], float]
-
-# Measured with AES-GCM: below 64 KiB the calls begin to show, above 256 KiB the processor's caches.
-READ_SIZE = 256 * 1024
-WRITE_SIZE = 128 * 1024
+WRITE_SIZE = 128 * 1024  # measured as `READ_SIZE` was
 
 
 def start_tls(
@@ -75,7 +73,7 @@ def start_tls(
     engine: TLSEngine | None = None
     try:
         engine = TLSEngine(ssl_context, server_hostname)
-        _shake_hands(stream, engine, timeout, clock)
+        shake_hands(stream, engine, timeout, clock)
     except BaseException:
         if engine is not None and engine.has_outgoing():
             stream.write_nowait(engine.outgoing())  # the alert that says why
@@ -83,30 +81,6 @@ def start_tls(
             shielded(stream.close)
         raise
     return TLSStream(stream, engine, clock)
-
-
-def _shake_hands(
-    stream: NetworkStream, engine: TLSEngine, timeout: float | None, clock: Clock
-) -> None:
-    deadline = None if timeout is None else clock() + timeout
-    left = timeout
-    try:
-        while not engine.handshake():
-            if engine.has_outgoing():
-                stream.write(engine.outgoing(), left)
-            if deadline is not None:
-                left = max(deadline - clock(), 0.0)
-            engine.feed(stream.read(READ_SIZE, left))
-            if deadline is not None:
-                left = max(deadline - clock(), 0.0)
-        if engine.has_outgoing():
-            stream.write(engine.outgoing(), left)
-    except (ReadTimeout, WriteTimeout) as exc:
-        text = "the TLS handshake timed out"
-        raise ConnectTimeout(text, phase="tls", limit=timeout) from exc
-    except (ReadError, WriteError) as exc:
-        text = f"the connection broke during the TLS handshake: {exc.message}"
-        raise ConnectError(text, phase="tls") from exc
 
 
 class TLSStream(NetworkStream):
@@ -120,6 +94,7 @@ class TLSStream(NetworkStream):
         self._unsent = b""
         self._is_reading = self._is_writing = self._is_sending = False
         self._is_broken = self._is_closed = False
+        self._has_fed = False  # a reader, since `write_until_readable` began
         self._waiter: Event | None = None  # of the writer that waits for its turn to send
         self._watcher: Callable[[], None] | None = None
         # Whether None from its `read_nowait` means that nothing has arrived.
@@ -150,6 +125,7 @@ class TLSStream(NetworkStream):
                 if ciphertext is None:
                     break
                 self._engine.feed(ciphertext)
+                self._has_fed = True
             return data
         finally:
             self._is_reading = False
@@ -166,6 +142,7 @@ class TLSStream(NetworkStream):
                     if deadline is not None:
                         left = max(deadline - self._clock(), 0.0)
                 engine.feed(self._stream.read(READ_SIZE, left))
+                self._has_fed = True
                 data = engine.decrypt(max_bytes)
                 if data is not None:
                     return data
@@ -181,7 +158,7 @@ class TLSStream(NetworkStream):
         may_wait = timeout is None or timeout > 0.0
         if may_wait and not self._is_broken and self._claim():
             try:
-                self._send(b"", timeout, True)
+                self._push(b"", timeout)
             except WriteError:
                 pass  # reading will tell whether the peer has left something
 
@@ -222,29 +199,38 @@ class TLSStream(NetworkStream):
             for start in range(0, len(view), WRITE_SIZE):
                 if not self._claim():
                     self._wait_for_claim(timeout)
-                self._send(view[start : start + WRITE_SIZE], timeout, False)
+                self._send(view[start : start + WRITE_SIZE], timeout)
         finally:
             self._is_writing = False
 
     def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
         self._begin_writing()
+        self.bytes_taken, self._has_fed = None, False
+        view, done = memoryview(buffer), 0
         try:
-            view = memoryview(buffer)
-            done = 0
-            while done < len(view) and not self.is_readable():
-                piece = view[done : done + WRITE_SIZE]
+            while (done < len(view) or self.has_unsent) and not self.is_readable():
+                if not self._claim():
+                    self._wait_for_claim(timeout)
+                    self._give_up_claim()
+                    break  # whoever had it was reading, and may have been served
+                piece = view[:0] if self.has_unsent else view[done : done + WRITE_SIZE]
                 done += len(piece)
-                while True:
-                    if not self._claim():
-                        self._wait_for_claim(timeout)
-                    # Where somebody else reads, stopping for that would be no use.
-                    is_sent = self._send(piece, timeout, not self._is_reading)
-                    if is_sent or self.is_readable():
-                        break
-                    piece = view[:0]  # it is encrypted, the rest of it is still to be sent
+                is_sent = self._push(piece, timeout)
+                if self._has_fed or (not is_sent and self._is_reading):
+                    break  # somebody else has taken in what came, or will
             return done
+        except BaseException as exc:
+            if may_go_on(exc) and not self._is_broken:
+                self.bytes_taken = done
+            raise
         finally:
             self._is_writing = False
+
+    @property
+    def has_unsent(self) -> bool:  # type: ignore[override]  # asked for, never set
+        if self._is_broken or self._is_closed:
+            return False  # nothing will be sent any more
+        return bool(self._unsent) or self._engine.has_outgoing() or self._stream.has_unsent
 
     def write_nowait(self, buffer: bytes) -> int:
         if self._is_closed or self._is_broken or self._unsent or not self._claim():
@@ -313,27 +299,43 @@ class TLSStream(NetworkStream):
             waiter.set()
         return b""
 
-    def _send(
-        self, plaintext: bytes | memoryview, timeout: float | None, until_readable: bool
-    ) -> bool:
-        """Encrypt `plaintext` and send everything; false if `until_readable` stopped that. The
-        caller has the claim, which is given up here."""
+    def _send(self, plaintext: bytes | memoryview, timeout: float | None) -> None:
+        """Encrypt `plaintext` and send everything. The caller has the claim, which is given up."""
         try:
             self._engine.encrypt(plaintext)
             while ciphertext := self._next():
-                if until_readable:
-                    count = self._stream.write_until_readable(ciphertext, timeout)
-                    if count < len(ciphertext):
-                        self._unsent = ciphertext[count:]
-                        self._give_up_claim()
-                        return False
-                else:
-                    self._stream.write(ciphertext, timeout)
+                self._stream.write(ciphertext, timeout)
         except BaseException:
             self._is_broken = True
             self._give_up_claim()
             raise
-        return True
+
+    def _push(self, plaintext: bytes | memoryview, timeout: float | None) -> bool:
+        """The same until there is something to read; false if something is left to send then."""
+        stream, ciphertext = self._stream, b""
+        try:
+            self._engine.encrypt(plaintext)
+            while True:
+                if stream.has_unsent:  # as TLS within TLS may have
+                    stream.write_until_readable(b"", timeout)
+                    if stream.has_unsent:
+                        break
+                if not (ciphertext := self._next()):
+                    return True
+                count = stream.write_until_readable(ciphertext, timeout)
+                self._unsent = ciphertext = ciphertext[count:]
+                if ciphertext:
+                    break
+        except BaseException as exc:
+            taken = stream.bytes_taken if may_go_on(exc) else None
+            if taken is None:
+                self._is_broken = True
+            else:
+                self._unsent = ciphertext[taken:] or self._unsent
+            self._give_up_claim()
+            raise
+        self._give_up_claim()
+        return False
 
     # Watching and closing
 

@@ -55,6 +55,10 @@ class TrioStream(AsyncNetworkStream):
     _is_reading = False
     _is_writing = False
     _is_closed = False
+    _taken = 0  # bytes of the buffer of `write_until_readable`
+    _is_silent = False  # so far it has seen nothing to read, nor has anybody else
+    _silence: trio.Nursery | None = None  # in which it waits for the peer to take or send something
+    _ear: trio.CancelScope | None = None  # of the task that listens there
     _client_addr: Any = None
     _server_addr: Any = None
     _turns = 0
@@ -87,11 +91,16 @@ class TrioStream(AsyncNetworkStream):
             return data
         finally:
             self._is_reading = False
+            if self._is_silent:  # served or not: nobody listens for the writer now
+                self._end_silence()
 
     def read_nowait(self, max_bytes: int) -> bytes | None:
         if self._is_reading:
             raise LocalProtocolError("another task is already reading")
-        return self._receive(max_bytes)
+        data = self._receive(max_bytes)
+        if self._is_silent and data is not None:
+            self._end_silence()
+        return data
 
     def _receive(self, max_bytes: int) -> bytes | None:
         """What has arrived, None if nothing has."""
@@ -152,50 +161,68 @@ class TrioStream(AsyncNetworkStream):
     async def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
         if self._is_writing:
             raise LocalProtocolError("another task is already writing")
-        self._is_writing = True
+        self.bytes_taken, self._taken = None, 0
+        self._is_writing = self._is_silent = True
         try:
             if timeout is None or timeout > 0.0:
                 await self._take_turn()
-            view, done = memoryview(buffer), 0
-            while done < len(view) and (self._is_closed or not self.is_readable()):
-                sent = self._send(view[done : done + SEND_PIECE])
-                if not sent:
-                    return done + await self._write_while_silent(view[done:], timeout)
-                done += sent
-            return done
+            view = memoryview(buffer)
+            if not self._send_while_silent(view):
+                await self._write_while_silent(view, timeout)
+            return self._taken
+        except (WriteTimeout, trio.Cancelled):
+            self.bytes_taken = self._taken
+            raise
         finally:
-            self._is_writing = False
+            self._is_writing = self._is_silent = False
 
-    async def _write_while_silent(self, view: memoryview, timeout: float | None) -> int:
-        """Go on after the kernel took nothing more: a second task waits for something to read, and
-        ends the writing when it comes."""
-        done = 0
+    def _send_while_silent(self, view: memoryview) -> bool:
+        """Send without waiting; true when all is sent or there is something to read."""
+        while self._taken < len(view) and self._is_silent:
+            if self.is_readable() and not self._is_closed:
+                break
+            sent = self._send(view[self._taken : self._taken + SEND_PIECE])
+            if not sent:
+                return False
+            self._taken += sent
+        return True
+
+    async def _write_while_silent(self, view: memoryview, timeout: float | None) -> None:
+        """Go on after the kernel took nothing more. What ends the writing is the end of somebody's
+        read, or a second task, which waits for something to read in the place of a reader."""
         error: Exception | None = None
         try:
             async with trio.open_nursery() as nursery:
-                if not self._is_reading:  # else whoever reads will notice
-                    nursery.start_soon(self._end_when_readable, nursery.cancel_scope)
+                self._silence = nursery
+                if not self._is_reading:
+                    nursery.start_soon(self._listen)
                 try:
-                    while done < len(view) and (self._is_closed or not self.is_readable()):
-                        sent = self._send(view[done : done + SEND_PIECE])
-                        done += sent
-                        if not sent:
-                            await self._wait_writable(timeout)
+                    while not self._send_while_silent(view):
+                        await self._wait_writable(timeout)
                 except (WriteError, WriteTimeout) as exc:
                     error = exc  # kept out of the nursery's exception group
+                finally:
+                    self._silence = None
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             raise sole_error(group) from None
         if error is not None:
             raise error
-        return done
 
-    async def _end_when_readable(self, scope: trio.CancelScope) -> None:
-        try:
-            await trio.lowlevel.wait_readable(self._sock)
-        except (trio.ClosedResourceError, trio.BusyResourceError, OSError, ValueError):
-            return  # closed, or somebody has begun to read
-        scope.cancel()
+    def _end_silence(self) -> None:
+        self._is_silent = False
+        if self._silence is not None:
+            self._silence.cancel_scope.cancel()
+
+    async def _listen(self) -> None:
+        with trio.CancelScope() as self._ear:
+            try:
+                await trio.lowlevel.wait_readable(self._sock)
+            except (trio.ClosedResourceError, trio.BusyResourceError, OSError, ValueError):
+                return  # closed, or in use: somebody reads
+            finally:
+                self._ear = None
+            self._end_silence()
 
     def _send(self, data: bytes | memoryview) -> int:
         """Give the kernel what it takes of `data`."""
@@ -237,6 +264,8 @@ class TrioStream(AsyncNetworkStream):
         self._turns = 0
         if not self._is_in_its_run():
             raise LocalProtocolError("this connection belongs to another trio run")
+        if self._ear is not None and ready is trio.lowlevel.wait_readable:
+            self._ear.cancel()  # at once: its place, of which there is one, is free for a reader
         try:
             if timeout is None:
                 await ready(self._sock)
@@ -343,11 +372,7 @@ class TrioStream(AsyncNetworkStream):
     # The rest
 
     def is_readable(self) -> bool:
-        return self._is_closed or self._error is not None or self._has_arrived()
-
-    def _has_arrived(self) -> bool:
-        """Ask the kernel."""
-        return bool(wait_for(self._sock, POLLIN, 0))
+        return self._is_closed or self._error is not None or bool(wait_for(self._sock, POLLIN, 0))
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":

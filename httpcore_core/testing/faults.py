@@ -131,6 +131,7 @@ class _Inner:
         self._stream = stream
         self._faults = faults
         self._ended = False
+        self.bytes_taken: int | None = None
 
     def _read_size(self, max_bytes: int) -> int:
         size = self._faults.read_size
@@ -139,6 +140,17 @@ class _Inner:
     def _pieces(self, buffer: bytes) -> Iterable[bytes]:
         size = self._faults.write_size or max(len(buffer), 1)
         return (buffer[start : start + size] for start in range(0, len(buffer), size))
+
+    def _pieces_or_rest(self, buffer: bytes) -> Iterable[bytes]:
+        return self._pieces(buffer) if buffer or not self.has_unsent else (buffer,)
+
+    def _failed_in_piece(self, done: int) -> None:
+        taken: int | None = self._stream.bytes_taken
+        self.bytes_taken = None if taken is None else done + taken
+
+    @property
+    def has_unsent(self) -> bool:
+        return bool(self._stream.has_unsent)
 
     def get_extra_info(self, info: str) -> Any:
         return self.is_readable() if info == "is_readable" else self._stream.get_extra_info(info)
@@ -162,7 +174,7 @@ class _Inner:
         return bool(self._stream.watch(callback))
 
 
-class FaultStream(_Inner, NetworkStream):
+class FaultStream(_Inner, NetworkStream):  # type: ignore[override]  # has_unsent
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         self._ended = self._faults.begin("read", timeout) or self._ended
         if self._ended:
@@ -178,11 +190,15 @@ class FaultStream(_Inner, NetworkStream):
             self._faults.end("write")
 
     def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
-        done = 0
-        for piece in self._pieces(buffer):
+        done = self.bytes_taken = 0
+        for piece in self._pieces_or_rest(buffer):
             self._faults.begin("write", timeout)
-            written = self._stream.write_until_readable(piece, timeout)
-            done += written
+            try:
+                written = self._stream.write_until_readable(piece, timeout)
+            except BaseException:
+                self._failed_in_piece(done)
+                raise
+            done = self.bytes_taken = done + written
             self._faults.end("write")
             if written < len(piece):
                 break
@@ -207,7 +223,7 @@ class FaultStream(_Inner, NetworkStream):
         return FaultStream(stream, self._faults)
 
 
-class AsyncFaultStream(_Inner, AsyncNetworkStream):
+class AsyncFaultStream(_Inner, AsyncNetworkStream):  # type: ignore[override]  # has_unsent
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         self._ended = self._faults.begin("read", timeout) or self._ended
         if self._ended:
@@ -223,11 +239,15 @@ class AsyncFaultStream(_Inner, AsyncNetworkStream):
             self._faults.end("write")
 
     async def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
-        done = 0
-        for piece in self._pieces(buffer):
+        done = self.bytes_taken = 0
+        for piece in self._pieces_or_rest(buffer):
             self._faults.begin("write", timeout)
-            written = await self._stream.write_until_readable(piece, timeout)
-            done += written
+            try:
+                written = await self._stream.write_until_readable(piece, timeout)
+            except BaseException:
+                self._failed_in_piece(done)
+                raise
+            done = self.bytes_taken = done + written
             self._faults.end("write")
             if written < len(piece):
                 break

@@ -100,6 +100,17 @@ class _Recorder:
     def __init__(self, stream: Any, record: RecordedStream) -> None:
         self._stream = stream
         self._record = record
+        self.bytes_taken: int | None = None
+
+    @property
+    def has_unsent(self) -> bool:
+        return bool(self._stream.has_unsent)
+
+    def _failed(self, buffer: bytes) -> None:
+        """A write was not finished: what is known to have been taken is part of the recording."""
+        self.bytes_taken = self._stream.bytes_taken
+        if self.bytes_taken:
+            self._record.writes.append(bytes(buffer[: self.bytes_taken]))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -123,7 +134,7 @@ class _Recorder:
         return bool(self._stream.watch(callback))
 
 
-class RecordingStream(_Recorder, NetworkStream):
+class RecordingStream(_Recorder, NetworkStream):  # type: ignore[override]  # has_unsent
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data: bytes = self._stream.read(max_bytes, timeout)
         self._record.reads.append(data)
@@ -134,7 +145,11 @@ class RecordingStream(_Recorder, NetworkStream):
         self._record.writes.append(bytes(buffer))
 
     def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
-        written: int = self._stream.write_until_readable(buffer, timeout)
+        try:
+            written: int = self._stream.write_until_readable(buffer, timeout)
+        except BaseException:
+            self._failed(buffer)
+            raise
         self._record.writes.append(bytes(buffer[:written]))
         return written
 
@@ -152,7 +167,7 @@ class RecordingStream(_Recorder, NetworkStream):
         return RecordingStream(stream, self._record)
 
 
-class AsyncRecordingStream(_Recorder, AsyncNetworkStream):
+class AsyncRecordingStream(_Recorder, AsyncNetworkStream):  # type: ignore[override]  # has_unsent
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data: bytes = await self._stream.read(max_bytes, timeout)
         self._record.reads.append(data)
@@ -163,7 +178,11 @@ class AsyncRecordingStream(_Recorder, AsyncNetworkStream):
         self._record.writes.append(bytes(buffer))
 
     async def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
-        written: int = await self._stream.write_until_readable(buffer, timeout)
+        try:
+            written: int = await self._stream.write_until_readable(buffer, timeout)
+        except BaseException:
+            self._failed(buffer)
+            raise
         self._record.writes.append(bytes(buffer[:written]))
         return written
 

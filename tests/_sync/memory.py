@@ -16,13 +16,18 @@ class Interrupted(BaseException):
 class MemoryStream(NetworkStream):
     """`engine` is the server. Nothing here ever waits: where a real stream would, the timeout has
     passed. `step` is how many bytes one read returns at most, `room` how many the network takes
-    until the test makes more, `interrupt_at` the number of the call to interrupt."""
+    until the test makes more, `interrupt_at` the number of the call to interrupt. `has_unsent` says
+    that the next call of `write_until_readable` sends something else first."""
+
+    tells = False  # what it has taken when `write_until_readable` fails
+    has_unsent = False
 
     def __init__(self, context: ssl.SSLContext, step: int = 1 << 20) -> None:
         self.engine = TLSEngine(context, server_side=True)
         self.step = step
         self.room = 1 << 40
         self.interrupt_at = 0
+        self.is_cancelled_when_full = False
         self.calls = 0
         self.timeouts: list[float | None] = []
         self.received = bytearray()
@@ -91,11 +96,16 @@ class MemoryStream(NetworkStream):
             raise WriteTimeout("the network is full", limit=timeout)
 
     def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
+        self.bytes_taken = 0 if self.tells else None
         self._count(timeout)
+        self.has_unsent = False
         if self.is_readable():
             return 0
         count = self._take(buffer)
         if count < len(buffer) and not self.is_readable():
+            self.bytes_taken = count if self.tells else None
+            if self.is_cancelled_when_full:
+                raise Interrupted
             raise WriteTimeout("the network is full", limit=timeout)
         return count
 

@@ -337,6 +337,160 @@ def test_the_rest_of_a_record_goes_before_a_later_write(certificates: Certificat
     assert wire.received == b"firstsecond"
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_write_that_was_not_finished_goes_on(
+    certificates: Certificates, is_cancelled: bool
+) -> None:
+    stream, wire = connect(certificates)
+    wire.tells, wire.is_cancelled_when_full, wire.room = True, is_cancelled, 200_000
+    data = bytes(range(250)) * 2000
+    assert not stream.has_unsent
+    with pytest.raises(Interrupted if is_cancelled else WriteTimeout):
+        stream.write_until_readable(data, 5.0)
+    taken = stream.bytes_taken
+    assert taken == 2 * 128 * 1024
+    assert stream.has_unsent
+    assert len(wire.raw_received) == 200_000
+    with pytest.raises(Interrupted if is_cancelled else WriteTimeout):
+        stream.write_until_readable(data[taken:], 5.0)
+    assert stream.bytes_taken == 0  # the rest of the last piece goes first and alone
+    wire.room = 1 << 30
+    assert stream.write_until_readable(b"", 5.0) == 0
+    assert not stream.has_unsent
+    assert wire.received == data[:taken]
+    assert stream.write_until_readable(data[taken:], 5.0) == len(data) - taken
+    stream.write(b"end", 5.0)
+    assert wire.received == data + b"end"
+
+
+def test_what_is_unsent_waits_for_what_is_readable(certificates: Certificates) -> None:
+    stream, wire = connect(certificates)
+    wire.tells, wire.room = True, 10
+    with pytest.raises(WriteTimeout):
+        stream.write_until_readable(b"data", 5.0)
+    wire.room = 1 << 30
+    wire.say(b"!")
+    assert stream.write_until_readable(b"", 5.0) == 0
+    assert stream.has_unsent
+    assert stream.read(100, 5.0) == b"!"
+    assert stream.write_until_readable(b"", 5.0) == 0
+    assert wire.received == b"data"
+
+
+def test_interrupted_before_anything_was_sent(certificates: Certificates) -> None:
+    stream, wire = connect(certificates)
+    wire.tells, wire.interrupt_at = True, 2
+    with pytest.raises(Interrupted):
+        stream.write_until_readable(b"x" * 200_000, 5.0)
+    assert (stream.bytes_taken, stream.has_unsent) == (200_000, True)
+    assert len(wire.received) == 128 * 1024
+    assert stream.write_until_readable(b"", 5.0) == 0
+    assert len(wire.received) == 200_000
+
+
+def test_the_networks_own_rest_is_sent_first(certificates: Certificates) -> None:
+    """As of TLS within TLS; an interruption then sends nothing twice."""
+    stream, wire = connect(certificates)
+    wire.tells = True
+    for number in (1, 3):
+        wire.has_unsent, wire.calls, wire.interrupt_at = True, 0, number
+        assert stream.has_unsent
+
+        def leave_something() -> None:
+            wire.on_write, wire.has_unsent = None, True
+
+        wire.on_write = leave_something if number == 3 else None
+        with pytest.raises(Interrupted):
+            stream.write_until_readable(b"data", 5.0)
+    assert stream.bytes_taken == 4
+    assert stream.has_unsent
+    wire.interrupt_at = 0
+    assert stream.write_until_readable(b"", 5.0) == 0
+    assert wire.received == b"data"
+    assert not stream.has_unsent
+
+
+def test_a_read_interrupted_while_it_answers_breaks_nothing(
+    certificates: Certificates,
+) -> None:
+    stream, wire = connect(certificates)
+    wire.tells, wire.room, wire.is_cancelled_when_full = True, 10, True
+    with pytest.raises(Interrupted):
+        stream.write_until_readable(b"data", 5.0)
+    wire.room = 10
+    with pytest.raises(Interrupted):
+        stream.read(100, 5.0)
+    wire.room = 1 << 30
+    stream.write(b"more", 5.0)
+    assert wire.received == b"datamore"
+
+
+@pytest.mark.parametrize("how", ["untold", "interrupt", "error"])
+def test_what_is_not_known_breaks_the_stream(certificates: Certificates, how: str) -> None:
+    stream, wire = connect(certificates)
+    wire.tells, wire.room = how != "untold", 10
+    expected: type[BaseException] = WriteTimeout
+    if how != "untold":
+        expected = KeyboardInterrupt if how == "interrupt" else WriteError
+
+        def fail() -> None:
+            raise expected("by the test")
+
+        wire.on_write = fail
+    with pytest.raises(expected):
+        stream.write_until_readable(b"data", 5.0)
+    assert stream.bytes_taken is None
+    assert not stream.has_unsent  # nothing will be sent any more
+    with pytest.raises(WriteError, match="an earlier write was not finished"):
+        stream.write_until_readable(b"", 5.0)
+
+
+def test_a_write_ends_where_somebody_else_reads(certificates: Certificates) -> None:
+    """It could only spin, as what has come is the other's to take in."""
+    stream, wire = connect(certificates)
+    wire.room = 150_000
+    stream._begin_reading()  # as the other does
+    wire.on_write = lambda: wire.say(b"!") if wire.room == 0 else None
+    data = b"x" * 500_000
+    assert stream.write_until_readable(data, 5.0) == 256 * 1024
+    assert stream.has_unsent
+    calls = wire.calls
+    assert stream.write_until_readable(data, 5.0) == 0
+    assert wire.calls == calls + 1
+    stream._is_reading = False
+    assert stream.read(100, 5.0) == b"!"
+
+
+def test_a_write_ends_when_somebody_else_has_read(certificates: Certificates) -> None:
+    stream, wire = connect(certificates)
+
+    def read() -> None:
+        wire.on_write = None
+        wire.say(b"!")
+        assert stream.read_nowait(100) == b"!"
+
+    wire.on_write = read
+    assert stream.write_until_readable(b"x" * 500_000, 5.0) == 128 * 1024
+    assert not stream.has_unsent
+
+
+def test_a_write_ends_after_it_had_to_wait_for_a_reader(certificates: Certificates) -> None:
+    stream, wire = connect(certificates)
+    assert stream._claim()  # as a reader does that has something to answer
+    with pytest.raises(WriteTimeout):
+        stream.write_until_readable(b"too late", 0.01)
+    assert stream.bytes_taken == 0
+    first = stream._waiter
+    with TaskGroup() as group:
+        job = group.start(stream.write_until_readable, b"after it", 5.0)
+        while stream._waiter is first:
+            SyncBackend().sleep(0.001)
+        stream._give_up_claim()
+        assert job.result() == 0
+    assert stream.write_until_readable(b"after it", 5.0) == 8
+    assert wire.received == b"after it"
+
+
 def test_tickets_do_not_stop_a_write(certificates: Certificates) -> None:
     stream, wire = connect(certificates, tickets=True)
     assert stream.write_until_readable(b"x" * 300_000, 5.0) == 300_000
@@ -366,7 +520,7 @@ def test_a_reader_leaves_sending_to_a_writer(certificates: Certificates) -> None
     wire.say(b"data")
     assert stream.read(100, 5.0) == b"data"
     assert not wire.received
-    assert stream._send(b"more", 5.0, False)
+    stream._send(b"more", 5.0)
     assert wire.received == b"an answermore"
 
 

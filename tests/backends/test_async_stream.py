@@ -419,6 +419,97 @@ async def test_write_until_readable_times_out_is_cancelled_and_fails(
                 await job.result()
 
 
+async def test_what_was_taken_is_what_arrives(listener: socket.socket) -> None:
+    """Cancelled, timed out, cancelled before it begins: each goes on behind the last."""
+    async with Pair(listener) as (stream, peer):
+        body = os.urandom(1 << 20) * 32
+        view = memoryview(body)
+        done = 0
+        for timeout in (0.02, None, 0.0):
+            async with AsyncTaskGroup() as group:
+                job = group.start(stream.write_until_readable, view[done:], timeout)
+                if timeout is None:
+                    for _ in range(5):
+                        await AutoBackend().sleep(0)
+                    job.cancel()
+                    await job.task.wait()
+                else:
+                    with pytest.raises(WriteTimeout):
+                        await job.result()
+            assert stream.bytes_taken is not None
+            done += stream.bytes_taken
+        assert 0 < done < len(body)
+        assert not stream.has_unsent
+        received: list[bytes] = []
+        thread = threading.Thread(target=lambda: received.append(drain(peer)))
+        thread.start()
+        assert await stream.write_until_readable(view[done : done + 100], 5) == 100
+        await stream.write_until_readable(b"", 5)
+        await stream.aclose()
+        thread.join()
+        assert received[0] == body[: done + 100]
+
+
+async def test_what_was_taken_is_not_known_after_an_error(listener: socket.socket) -> None:
+    async with Pair(listener) as (stream, _):
+        with pytest.raises(WriteTimeout):
+            await stream.write_until_readable(bytes(BIG), 0.02)
+        assert stream.bytes_taken
+        await stream.aclose()
+        with pytest.raises(WriteError):
+            await stream.write_until_readable(b"x", 5)
+        assert stream.bytes_taken is None
+
+
+@pytest.mark.parametrize("comes_first", ["reader", "writer"])
+async def test_a_write_ends_when_another_task_has_read(
+    listener: socket.socket, comes_first: str
+) -> None:
+    async with Pair(listener) as (stream, peer), AsyncTaskGroup() as group:
+        for number in range(3):
+            if comes_first == "reader":
+                reader = group.start(stream.read, 100, 30)
+            writer = group.start(stream.write_until_readable, bytes(BIG), 30)
+            await until(lambda: stream._is_writing and not _can_write(stream))
+            if comes_first == "writer":
+                reader = group.start(stream.read, 100, 30)
+                await AutoBackend().sleep(0.001)
+            peer.sendall(b"%d" % number)
+            assert await reader.result() == b"%d" % number
+            assert await writer.result() < BIG
+
+
+async def test_a_write_ends_when_another_task_has_read_without_waiting(
+    listener: socket.socket,
+) -> None:
+    async with Pair(listener) as (stream, peer), AsyncTaskGroup() as group:
+        writer = group.start(stream.write_until_readable, bytes(BIG), 30)
+        await until(lambda: not _can_write(stream))
+        peer.sendall(b"answer")
+        assert stream.read_nowait(100) == b"answer"  # before the loop has looked
+        assert await writer.result() < BIG
+
+
+@pytest.mark.parametrize("way", ["cancelled", "timed out"])
+async def test_a_reader_that_leaves_does_not_leave_a_writer_deaf(
+    listener: socket.socket, way: str
+) -> None:
+    async with Pair(listener) as (stream, peer), AsyncTaskGroup() as group:
+        writer = group.start(stream.write_until_readable, bytes(BIG), 30)
+        await until(lambda: not _can_write(stream))
+        reader = group.start(stream.read, 100, 0.01 if way == "timed out" else 30)
+        if way == "timed out":
+            with pytest.raises(ReadTimeout):
+                await reader.result()
+        else:
+            await AutoBackend().sleep(0.01)
+            reader.cancel()
+            await reader.task.wait()
+        peer.sendall(b"answer")
+        assert await writer.result() < BIG
+        assert await stream.read(100, 5) == b"answer"
+
+
 # Closing
 
 

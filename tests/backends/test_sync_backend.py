@@ -407,6 +407,74 @@ def test_write_until_readable_times_out(pair):
     assert caught.value.limit == 0.1
 
 
+def test_what_was_taken_is_what_arrives(pair):
+    stream, peer = pair
+    done = 0
+    for timeout in (0.05, 0.01, 0):
+        with pytest.raises(WriteTimeout):
+            stream.write_until_readable(memoryview(BIG)[done:], timeout)
+        done += stream.bytes_taken
+    assert 0 < done < len(BIG)
+    assert not stream.has_unsent
+    with thread(drain, peer) as outcome:
+        assert stream.write_until_readable(BIG[done:], 5) == len(BIG) - done
+        stream.close()
+    assert outcome == [BIG]
+
+
+def test_what_was_taken_is_not_known_after_an_interrupt(pair):
+    stream, _ = pair
+    with pytest.raises(WriteTimeout):
+        stream.write_until_readable(BIG, 0.01)
+    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            stream.write_until_readable(BIG, 10)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert stream.bytes_taken is None
+
+
+@pytest.mark.parametrize("read", ["read", "read_more", "read_nowait"])
+def test_a_write_ends_when_another_thread_has_read(pair, read, monkeypatch):
+    """The system lets no poll return for data that another thread has taken meanwhile: here the
+    writer's takes as long to wake up as another thread may need."""
+    stream, peer = pair
+    slow = threading.Event()
+
+    def slow_wait(sock, mask, milliseconds):
+        if mask == polling.POLLIN or not slow.is_set():
+            return polling.wait_for(sock, mask, milliseconds)
+        while not (events := polling.wait_for(sock, mask, 0)):
+            time.sleep(0.02)
+        return events
+
+    monkeypatch.setattr(sync_stream, "wait_for", slow_wait)
+    for _ in range(3):
+        slow.set()
+        with thread(stream.write_until_readable, BIG, 30) as outcome:
+            wait_until(lambda: stream._watching and not can_write(stream))
+            if read == "read_nowait":
+                assert stream.read_nowait(100) is None
+                peer.send(b"answer")
+                wait_until(lambda: polling.wait_for(stream._sock, polling.POLLIN, 0))
+                assert stream.read_nowait(100) == b"answer"
+            else:
+                stream._more = read == "read_more"
+                with thread(stream.read, 100, 10) as answer:
+                    wait_until(lambda: stream._reading)
+                    peer.send(b"answer")
+                assert answer == [b"answer"]
+        assert len(outcome) == 1
+        assert 0 <= outcome[0] < len(BIG)
+
+
+def can_write(stream):
+    return bool(polling.wait_for(stream._sock, polling.POLLOUT, 0))
+
+
 # Signals
 
 

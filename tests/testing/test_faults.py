@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from httpcore_core._backends.mock import Arrived, AsyncMockBackend, MockBackend
+from httpcore_core._backends.mock import Arrived, AsyncMockBackend, Delay, MockBackend
 from httpcore_core._exceptions import ConnectError, ReadError, ReadTimeout, WriteError, WriteTimeout
 from httpcore_core.testing import END, RESET, AsyncFaultBackend, FaultBackend, Faults
 
@@ -148,3 +148,48 @@ async def test_async_connects_and_handshakes_leave_no_stream_open() -> None:
         with pytest.raises(ReadError):
             await (await backend.connect_unix_socket("/run/x")).start_tls(context, "a")
         assert inner.open_streams == 0
+
+
+def test_what_was_taken_before_a_fault() -> None:
+    faults = Faults(write_size=4)
+    faults.at(2, WriteTimeout("stuck"), "write")
+    faults.at(4, WriteTimeout("stuck"), "write", after=True)
+    inner = MockBackend([], accept=[11, Delay(10.0)])
+    stream = FaultBackend(inner, faults).connect_tcp("a", 1)
+    for buffer, taken in ((b"0123456789", 4), (b"45678901", 7), (b"12", 0)):
+        with pytest.raises(WriteTimeout):
+            stream.write_until_readable(buffer, 1.0)
+        assert stream.bytes_taken == taken
+    assert inner.streams[0].written == b"01234567890"
+
+
+def test_what_the_stream_does_not_know_is_not_known() -> None:
+    faults = Faults()
+    stream = FaultBackend(MockBackend([], accept=[WriteError]), faults).connect_tcp("a", 1)
+    with pytest.raises(WriteError):
+        stream.write_until_readable(b"x")
+    assert stream.bytes_taken is None
+
+
+async def test_what_was_taken_before_a_fault_in_async_code() -> None:
+    faults = Faults(write_size=4)
+    faults.at(2, WriteTimeout("stuck"), "write")
+    inner = AsyncMockBackend([], accept=[6, Delay(10.0)])
+    stream = await AsyncFaultBackend(inner, faults).connect_tcp("a", 1)
+    for taken in (4, 2):
+        with pytest.raises(WriteTimeout):
+            await stream.write_until_readable(b"01234567", 1.0)
+        assert stream.bytes_taken == taken
+
+
+def test_the_rest_of_the_stream_is_pushed() -> None:
+    """As TLS has one; pushing is an operation like others."""
+    faults = Faults()
+    inner = MockBackend([])
+    stream = FaultBackend(inner, faults).connect_tcp("a", 1)
+    assert stream.write_until_readable(b"") == 0
+    assert faults.operations == ["connect"]
+    inner.streams[0].has_unsent = True
+    assert stream.has_unsent
+    assert stream.write_until_readable(b"") == 0
+    assert faults.operations == ["connect", "write"]

@@ -166,3 +166,26 @@ async def test_tls_within_tls_is_two_handshakes(client_ssl_context: ssl.SSLConte
         await outer.start_tls(client_ssl_context, "origin", timeout=5.0)
     assert stream.server_hostnames == ["proxy", "origin"]
     assert backend.open_streams == 0
+
+
+async def test_what_was_taken_when_a_write_is_cancelled() -> None:
+    stream = AsyncMockStream([Delay(FOREVER)], accept=[3, Delay(FOREVER)])
+    async with AsyncTaskGroup() as group:
+        job = group.start(stream.write_until_readable, b"0123456789")
+        await waits(stream)
+        job.cancel()
+        await job.task.wait()
+    assert stream.bytes_taken == 3
+    with pytest.raises(WriteTimeout):
+        await stream.write_until_readable(b"3456789", 1.0)
+    assert stream.bytes_taken == 0
+    assert stream.written == b"012"
+
+
+async def test_a_served_read_ends_a_write() -> None:
+    stream = AsyncMockStream([Delay(1.0), b"unasked"], accept=[3, Delay(FOREVER)])
+    async with AsyncTaskGroup() as group:
+        reader = group.start(stream.read, 10)
+        writer = group.start(stream.write_until_readable, b"0123456789")
+        assert await reader.result() == b"unasked"
+        assert await writer.result() == 3

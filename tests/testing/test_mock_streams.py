@@ -289,3 +289,22 @@ def test_sleep_moves_the_clock_and_is_recorded() -> None:
     backend.sleep(1.0)
     assert backend.sleeps == [0.5, 1.0]
     assert backend.now() == backend.clock.now() == 1.5
+
+
+def test_what_was_taken_when_a_write_times_out() -> None:
+    stream = MockStream([], accept=[3, Delay(10.0), 4, Delay(10.0)])
+    for taken in (3, 4):
+        with pytest.raises(WriteTimeout):
+            stream.write_until_readable(b"0123456789", timeout=5.0)
+        assert stream.bytes_taken == taken
+        stream.clock.advance(5.0)
+    assert stream.write_until_readable(b"789") == 3
+    assert stream.written == b"0120123789"
+    assert not stream.has_unsent
+
+
+def test_what_was_taken_is_not_known_after_an_error() -> None:
+    stream = MockStream([], accept=[3, WriteError("reset")])
+    with pytest.raises(WriteError):
+        stream.write_until_readable(b"0123456789")
+    assert stream.bytes_taken is None

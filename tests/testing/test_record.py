@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from httpcore_core._backends.mock import Arrived, AsyncMockBackend, MockBackend
+from httpcore_core._backends.mock import Arrived, AsyncMockBackend, Delay, MockBackend
+from httpcore_core._exceptions import WriteTimeout
 from httpcore_core.testing import AsyncRecordingBackend, Recording, RecordingBackend
 
 EVERY_BYTE = bytes(range(256))
@@ -81,3 +82,21 @@ async def test_async_recording() -> None:
     assert backend.recording.streams[0].http2
     played = await backend.recording.async_mock_backend().connect_tcp("example.com", 443)
     assert [await played.read(10) for _ in range(3)] == [b"one", b"two", b""]
+
+
+async def test_what_was_taken_of_an_unfinished_write_is_recorded() -> None:
+    sync = RecordingBackend(MockBackend([], accept=[3, Delay(10.0)]))
+    stream = sync.connect_tcp("a", 1)
+    for taken in (3, 0):
+        with pytest.raises(WriteTimeout):
+            stream.write_until_readable(b"0123", 1.0)
+        assert stream.bytes_taken == taken
+    backend = AsyncRecordingBackend(AsyncMockBackend([], accept=[3, Delay(10.0)]))
+    async_stream = await backend.connect_tcp("a", 1)
+    with pytest.raises(WriteTimeout):
+        await async_stream.write_until_readable(b"0123", 1.0)
+    assert async_stream.bytes_taken == 3
+    assert not stream.has_unsent
+    assert not async_stream.has_unsent
+    for recording in (sync.recording, backend.recording):
+        assert recording.streams[0].writes == [b"012"]

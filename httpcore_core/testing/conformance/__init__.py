@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from .base import AsyncFacade, check
 from .connecting import ConnectingSuite
+from .resuming import CancelledWriteSuite, ResumingSuite
 from .sharing import CancellingSuite, SharingSuite
 from .streaming import StreamingSuite
 from .tls import TLSSuite
@@ -32,12 +33,18 @@ __all__ = ["AsyncNetworkBackendSuite", "NetworkBackendSuite", "check"]
 
 
 class AsyncNetworkBackendSuite(
-    ConnectingSuite, StreamingSuite, SharingSuite, CancellingSuite, TLSSuite
+    ConnectingSuite,
+    StreamingSuite,
+    SharingSuite,
+    CancellingSuite,
+    ResumingSuite,
+    CancelledWriteSuite,
+    TLSSuite,
 ):
     """For `AsyncNetworkBackend`: define `make_backend` and `run`."""
 
 
-class NetworkBackendSuite(ConnectingSuite, StreamingSuite, SharingSuite, TLSSuite):
+class NetworkBackendSuite(ConnectingSuite, StreamingSuite, SharingSuite, ResumingSuite, TLSSuite):
     """For `NetworkBackend`: define `make_backend`."""
 
     facade = AsyncFacade
