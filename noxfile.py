@@ -118,5 +118,5 @@ def coverage(session: nox.Session) -> None:
 @nox.session(python=NEWEST)
 def bench(session: nox.Session) -> None:
     """Ratios against the peers, measured in the same run. Needs nginx."""
-    session.install(".[trio,speed,bench]", "./httpclient")
+    session.install(".[trio,speed,http2,bench]", "./httpclient")
     session.run("python", "-m", "benchmarks", *session.posargs)

@@ -63,6 +63,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncByteStream",
     "AsyncConnectionPool",
+    "AsyncHTTP2Connection",
     "AsyncHTTP11Connection",
     "AsyncHTTPConnection",
     "AsyncIOBackend",
@@ -76,6 +77,7 @@ __all__ = [
     "ConnectError",
     "ConnectTimeout",
     "ConnectionPool",
+    "HTTP2Connection",
     "HTTP11Connection",
     "HTTPConnection",
     "LocalProtocolError",
@@ -110,6 +112,7 @@ __all__ = [
 _HOMES = {
     "AsyncConnectionPool": "._async.pool",
     "AsyncHTTP11Connection": "._async.http11",
+    "AsyncHTTP2Connection": "._async.http2",
     "AsyncHTTPConnection": "._async.connection",
     "AsyncIOBackend": "._backends.asyncio",
     "AsyncMockBackend": "._backends.mock",
@@ -120,6 +123,7 @@ _HOMES = {
     "AutoBackend": "._backends.auto",
     "ConnectionPool": "._sync.pool",
     "HTTP11Connection": "._sync.http11",
+    "HTTP2Connection": "._sync.http2",
     "HTTPConnection": "._sync.connection",
     "MockBackend": "._backends.mock",
     "MockStream": "._backends.mock",

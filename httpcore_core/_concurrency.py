@@ -2,6 +2,7 @@
 
 `Event`/`AsyncEvent`   one waiter, one wake-up, from any thread
 `spawn`/`spawn_async`  work that may outlive the request which started it; in sync it runs in place
+`detach`/`detach_async` the same where it may wait and nobody waits for it: in sync in a thread
 `shielded`/`shielded_async`   awaits something to its end, whatever is cancelled meanwhile
 `notify`/`notify_async`       calls a function that the caller handed in
 
@@ -82,6 +83,11 @@ class Task:
 def spawn(work: Callable[..., None], *args: Any) -> Task:
     work(*args)
     return Task()
+
+
+def detach(work: Callable[..., None], *args: Any) -> None:
+    """Run ``work(*args)`` in a thread of its own. It must keep its errors to itself."""
+    threading.Thread(target=work, args=args, name="httpcore_core", daemon=True).start()
 
 
 def shielded(work: Callable[..., None], *args: Any) -> None:
@@ -253,6 +259,11 @@ def spawn_async(work: Callable[..., Awaitable[None]], *args: Any) -> AsyncTask:
 
     task.add_done_callback(ended)
     return AsyncTask(task.cancel, done)
+
+
+def detach_async(work: Callable[..., Awaitable[None]], *args: Any) -> None:
+    """`spawn_async` for what nobody will cancel or wait for."""
+    spawn_async(work, *args)
 
 
 async def shielded_async(work: Callable[..., Awaitable[Any]], *args: Any) -> None:

@@ -27,6 +27,15 @@ DEFAULT_EXPECT_CONTINUE = 1.0
 """Seconds to wait for ``100 Continue`` before the body is sent anyway (RFC 9110, 10.1.1)."""
 
 
+DEFAULT_STREAM_WINDOW = 1024 * 1024
+DEFAULT_CONNECTION_WINDOW = 128 * 1024 * 1024
+DEFAULT_MAX_CONCURRENT_STREAMS = 100
+"""What servers commonly allow; RFC 9113, section 6.5.2, recommends no less."""
+
+DEFAULT_PING_TIMEOUT = 20.0
+"""Seconds. What gRPC waits."""
+
+
 class Timeouts(NamedTuple):
     """Limits in seconds; None is no limit. `total` is one deadline over all the others."""
 
@@ -116,11 +125,84 @@ def _restore(kind: type[_Options], fields: dict[str, Any]) -> _Options:
     return kind(**fields)
 
 
+class HTTP2Options(_Options):
+    """What one HTTP/2 connection may use.
+
+    `stream_window` (bytes) bounds what is kept of a response that nobody reads, and with the round
+    trip how fast one can be: 1 MiB allows 160 Mbit/s over 50 ms. `connection_window` (bytes) bounds
+    all unread responses of a connection together; the default is more than the streams' windows
+    add up to, so that no number of slow readers can delay another. `max_concurrent_streams` is how
+    many are opened even if the server allows more, and before it has said anything.
+    `max_header_bytes` is the size of a field section as RFC 9113, section 6.5.2, counts it, with 32
+    bytes for each field. After `ping_interval` seconds in which a waiting request has heard nothing
+    a PING is sent, and `ping_timeout` seconds later the connection is given up; None sends none.
+    """
+
+    __slots__ = (
+        "connection_window",
+        "max_concurrent_streams",
+        "max_frame_size",
+        "max_header_bytes",
+        "max_header_count",
+        "ping_interval",
+        "ping_timeout",
+        "stream_window",
+    )
+
+    stream_window: int
+    connection_window: int
+    max_concurrent_streams: int
+    max_header_bytes: int
+    max_header_count: int
+    max_frame_size: int
+    ping_interval: float | None
+    ping_timeout: float
+
+    def __init__(
+        self,
+        stream_window: int = DEFAULT_STREAM_WINDOW,
+        connection_window: int = DEFAULT_CONNECTION_WINDOW,
+        max_concurrent_streams: int = DEFAULT_MAX_CONCURRENT_STREAMS,
+        max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES,
+        max_header_count: int = DEFAULT_MAX_HEADER_COUNT,
+        max_frame_size: int = 2**14,
+        ping_interval: float | None = None,
+        ping_timeout: float = DEFAULT_PING_TIMEOUT,
+    ) -> None:
+        largest = 2**31 - 1
+        _check_range("http2_stream_window", stream_window, 1, largest)
+        # RFC 9113, section 6.9.2: it begins with 65,535 and only grows.
+        _check_range("http2_connection_window", connection_window, 65535, largest)
+        _check_range("http2_max_concurrent_streams", max_concurrent_streams, 1, largest)
+        _check_range("max_header_bytes", max_header_bytes, 1, largest)
+        _check_range("max_header_count", max_header_count, 1, largest)
+        _check_range("max_frame_size", max_frame_size, 2**14, 2**24 - 1)  # section 6.5.2
+        _check_seconds("http2_ping_interval", ping_interval)
+        _check_seconds("http2_ping_timeout", ping_timeout)
+        if ping_timeout is None:
+            raise TypeError("http2_ping_timeout must be a number of seconds, not None")
+        if ping_interval is not None and ping_interval <= 0.0:
+            raise ValueError("http2_ping_interval must be more than 0; None sends no PING")
+        self._fill(
+            stream_window=stream_window,
+            connection_window=connection_window,
+            max_concurrent_streams=max_concurrent_streams,
+            max_header_bytes=max_header_bytes,
+            max_header_count=max_header_count,
+            max_frame_size=max_frame_size,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+        )
+
+
 class ConnectionOptions(_Options):
     """How one connection is made and how much it accepts."""
 
     __slots__ = (
+        "http1",
         "http1_engine",
+        "http2",
+        "http2_options",
         "local_address",
         "max_header_bytes",
         "max_header_count",
@@ -140,6 +222,9 @@ class ConnectionOptions(_Options):
     max_header_bytes: int
     max_header_count: int
     http1_engine: str
+    http1: bool
+    http2: bool
+    http2_options: HTTP2Options | None
 
     def __init__(
         self,
@@ -152,7 +237,12 @@ class ConnectionOptions(_Options):
         max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES,
         max_header_count: int = DEFAULT_MAX_HEADER_COUNT,
         http1_engine: str = "h11",  # chosen, not "auto" any more
+        http1: bool = True,
+        http2: bool = False,
+        http2_options: HTTP2Options | None = None,  # None: the defaults
     ) -> None:
+        if not (http1 or http2):
+            raise ValueError("http1 and http2 cannot both be off")
         _check_count("retries", retries, 0)
         _check_count("max_header_bytes", max_header_bytes, 1)
         _check_count("max_header_count", max_header_count, 1)
@@ -168,7 +258,20 @@ class ConnectionOptions(_Options):
             max_header_bytes=max_header_bytes,
             max_header_count=max_header_count,
             http1_engine=http1_engine,
+            http1=bool(http1),
+            http2=bool(http2),
+            http2_options=http2_options,
         )
+
+    @property
+    def alpn(self) -> tuple[str, ...]:
+        """What our own TLS contexts offer, the preferred protocol first (RFC 7301)."""
+        return ("h2",) * self.http2 + ("http/1.1",) * self.http1
+
+    def may_be_http2(self, scheme: bytes) -> bool:
+        """Whether a connection may turn out to be HTTP/2: by ALPN, or because we know before
+        (RFC 9113, section 3.3)."""
+        return self.http2 and (scheme == b"https" or not self.http1)
 
 
 class PoolLimits(_Options):
@@ -217,6 +320,11 @@ def _check_count(name: str, value: int | None, least: int) -> None:
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, but is {value}")
+
+
+def _check_range(name: str, value: int, least: int, most: int) -> None:
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} must be an int from {least} to {most}, not {value!r}")
 
 
 def _check_seconds(name: str, value: float | None) -> None:

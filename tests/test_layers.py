@@ -12,6 +12,7 @@ import functools
 import importlib
 import inspect
 import io
+import re
 import subprocess
 import sys
 import tokenize
@@ -58,7 +59,7 @@ HOMES = {
 }
 
 MAX_LINES = 400
-MAX_DRIVER_LINES = 1450  # without comments, docstrings and blank lines
+MAX_DRIVER_LINES = 2600  # without comments, docstrings and blank lines
 
 
 class Import(NamedTuple):
@@ -329,10 +330,12 @@ def test_public_names_are_sorted_complete_and_documented() -> None:
     assert visible - submodules - {"annotations", "Any", "TYPE_CHECKING"} <= set(names)
 
 
-def _sort_key(name: str) -> tuple[int, str]:
-    if name.isupper() and len(name) > 1:
-        return 0, name
-    return (1, name) if name[:1].isupper() else (2, name)
+def _sort_key(name: str) -> tuple[int, list[tuple[int, str]]]:
+    """Numbers in names count as such: HTTP2 comes before HTTP11."""
+    kind = 1 if name[:1].isupper() else 2
+    parts = re.split(r"(\d+)", name)
+    key = [(int(part), "") if part.isdigit() else (0, part) for part in parts]
+    return (0 if name.isupper() and len(name) > 1 else kind), key
 
 
 @pytest.mark.parametrize("path", sources(CORE, "httpclient"))

@@ -27,6 +27,9 @@ PACKAGES = {
 }
 MODULES = {
     "httpcore_core/_backends/async_tls.py": "httpcore_core/_backends/sync_tls.py",
+    "httpcore_core/_backends/async_tls_handshake.py": (
+        "httpcore_core/_backends/sync_tls_handshake.py"
+    ),
 }
 RULES = {
     r"__aenter__": "__enter__",
@@ -39,10 +42,12 @@ RULES = {
     r"handle_async_request": "handle_request",
     r"get_async_tracer": "get_tracer",
     r"spawn_async": "spawn",
+    r"detach_async": "detach",
     r"shielded_async": "shielded",
     r"notify_async": "notify",
     r"_async": "_sync",
     r"async_tls": "sync_tls",
+    r"async_tls_handshake": "sync_tls_handshake",
     r"AutoBackend": "SyncBackend",
     r"_backends\.auto": "_backends.sync",
     r"AsyncByteStream": "SyncByteStream",

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 class Client(BaseClient):
     """Makes requests; keeps connections, headers and limits from one to the next.
 
-    `verify` is True for the usual certificate authorities, or an `ssl.SSLContext`. A `transport`
-    passed in replaces the network; it is used but not closed, it stays the caller's.
+    `verify` is True for the usual certificate authorities, or an `ssl.SSLContext`, which with
+    `http2` has to offer that itself. With `http2` HTTP/2 is spoken to servers that can, over TLS;
+    without `http1` to all. A `transport` passed in replaces the network; it is used but not closed,
+    it stays the caller's.
     """
 
     def __init__(
@@ -41,11 +43,15 @@ class Client(BaseClient):
         timeout: TimeoutTypes = DEFAULT_TIMEOUT,
         base_url: URL | str = "",
         verify: ssl.SSLContext | bool = True,
+        http1: bool = True,
+        http2: bool = False,
         transport: BaseTransport | None = None,
     ) -> None:
         super().__init__(headers=headers, timeout=timeout, base_url=base_url)
         self._owns_transport = transport is None
-        self._transport = HTTPTransport(verify=verify) if transport is None else transport
+        if transport is None:
+            transport = HTTPTransport(verify=verify, http1=http1, http2=http2)
+        self._transport = transport
 
     def request(self, method: str, url: URL | str, **options: Any) -> Response:
         """Send a request and read the whole response. `options` are those of `build_request`:

@@ -1,7 +1,6 @@
-"""A connection to one origin: made when the first request needs it, then HTTP/1.1.
+"""A connection to one origin: made when the first request needs it, then HTTP/1.1 or HTTP/2.
 
-Resolving, connecting and the TLS handshake share the one `connect` limit. A failed attempt is
-repeated `retries` times with a growing pause; nothing of a request has been sent by then.
+How its stream is opened is in `dialing`.
 """
 
 from __future__ import annotations
@@ -12,39 +11,43 @@ from typing import TYPE_CHECKING, Any
 
 from .._backends.auto import AutoBackend
 from .._backends.base import AsyncNetworkBackend, AsyncNetworkStream, AsyncResolver, SocketOption
-from .._concurrency import AsyncTask, shielded_async
-from .._exceptions import ConnectError, ConnectTimeout, LocalProtocolError, TransportError
+from .._concurrency import AsyncTask
+from .._exceptions import LocalProtocolError, TransportError
 from .._models import URL, Extensions, Headers, Origin, Response
 from .._options import (
+    DEFAULT_CONNECTION_WINDOW,
+    DEFAULT_MAX_CONCURRENT_STREAMS,
     DEFAULT_MAX_HEADER_BYTES,
     DEFAULT_MAX_HEADER_COUNT,
+    DEFAULT_PING_TIMEOUT,
+    DEFAULT_STREAM_WINDOW,
     ConnectionOptions,
+    HTTP2Options,
 )
-from .._protocol.engine import choose_engine
+from .._protocol.engine import choose_engine, require_http2
 from .._protocol.exchange import Exchange
-from .._protocol.retry import backoff_delays
+from .dialing import AsyncDialer
 from .http11 import AsyncHTTP11Connection
 from .transport import AsyncTransport, make_exchange
 
 if TYPE_CHECKING:
     import ssl
 
+    from .http2 import AsyncHTTP2Connection
+
 _ids = itertools.count(1)
 
 
-class AsyncHTTPConnection(AsyncTransport):
-    """One connection to one origin. Serves one request at a time; closed, it stays closed."""
+class AsyncHTTPConnection(AsyncDialer, AsyncTransport):
+    """One connection to one origin, of the protocol that ALPN or the options choose. Closed, it
+    stays closed. The options are those of a pool."""
 
     __slots__ = (
-        "_backend",
-        "_clock",
         "_is_connecting",
-        "_options",
         "_reason_closed",
         "dial",
         "id",
         "open_connection",
-        "origin",
         "slot",
     )
 
@@ -61,8 +64,17 @@ class AsyncHTTPConnection(AsyncTransport):
         max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES,
         max_header_count: int = DEFAULT_MAX_HEADER_COUNT,
         http1_engine: str = "auto",
+        http1: bool = True,
+        http2: bool = False,
+        http2_stream_window: int = DEFAULT_STREAM_WINDOW,
+        http2_connection_window: int = DEFAULT_CONNECTION_WINDOW,
+        http2_max_concurrent_streams: int = DEFAULT_MAX_CONCURRENT_STREAMS,
+        http2_ping_interval: float | None = None,
+        http2_ping_timeout: float = DEFAULT_PING_TIMEOUT,
         network_backend: AsyncNetworkBackend | None = None,
     ) -> None:
+        if http2:
+            require_http2()
         options = ConnectionOptions(
             ssl_context,
             retries,
@@ -73,6 +85,17 @@ class AsyncHTTPConnection(AsyncTransport):
             max_header_bytes,
             max_header_count,
             choose_engine(http1_engine)[0],
+            http1,
+            http2,
+            HTTP2Options(
+                http2_stream_window,
+                http2_connection_window,
+                http2_max_concurrent_streams,
+                max_header_bytes,
+                max_header_count,
+                ping_interval=http2_ping_interval,
+                ping_timeout=http2_ping_timeout,
+            ),
         )
         backend = network_backend or AutoBackend()
         self._init(origin, options, backend, backend.now)
@@ -93,7 +116,10 @@ class AsyncHTTPConnection(AsyncTransport):
         self._clock = clock
         self._is_connecting = False
         self._reason_closed: str | None = None
-        self.open_connection: AsyncHTTP11Connection | None = None  # once there is one
+        self.offers_http2 = True
+        self.is_http2 = False
+        # Once there is one:
+        self.open_connection: AsyncHTTP11Connection | AsyncHTTP2Connection | None = None
 
     @classmethod
     def made_by_pool(
@@ -137,7 +163,7 @@ class AsyncHTTPConnection(AsyncTransport):
         exchange.phase = "connect"
         self._is_connecting = True
         try:
-            stream = await self._connect_with_retries(exchange)
+            stream = await self._open_stream(exchange)
         except TransportError as exc:
             self._reason_closed = "failed to connect"
             exchange.explain(exc, exchange.timeouts.connect, self._clock())
@@ -147,132 +173,34 @@ class AsyncHTTPConnection(AsyncTransport):
             raise
         finally:
             self._is_connecting = False
-        self.open_connection = AsyncHTTP11Connection(
-            self.origin,
-            stream,
-            max_header_bytes=self._options.max_header_bytes,
-            max_header_count=self._options.max_header_count,
-            http1_engine=self._options.http1_engine,
-            clock=self._clock,
-        )
-        self.open_connection.description = self._describe(stream, self._options.http1_engine)
+        if self.is_http2:
+            from .http2 import AsyncHTTP2Connection  # late: who has no HTTP/2 need not have h2
+
+            http2 = self._options.http2_options or HTTP2Options()
+            shared = AsyncHTTP2Connection.made_by_pool(self.origin, stream, http2, self._clock)
+            shared.description = self._describe(stream, None)[:5]
+            shared.falls_back = self._options.http1 and self.origin.scheme == b"https"
+            self.open_connection = shared
+        else:
+            self.open_connection = AsyncHTTP11Connection(
+                self.origin,
+                stream,
+                max_header_bytes=self._options.max_header_bytes,
+                max_header_count=self._options.max_header_count,
+                http1_engine=self._options.http1_engine,
+                clock=self._clock,
+            )
+            self.open_connection.description = self._describe(stream, self._options.http1_engine)
         await self._close_if_given_up(self.open_connection)
 
-    async def _close_if_given_up(self, opened: AsyncHTTP11Connection) -> None:
+    async def _close_if_given_up(
+        self, opened: AsyncHTTP11Connection | AsyncHTTP2Connection
+    ) -> None:
         """Somebody may have closed this connection while it was being opened."""
         if self._reason_closed is not None:
             await opened.shut(self._reason_closed)
 
-    async def _connect_with_retries(self, exchange: Exchange) -> AsyncNetworkStream:
-        for delay in backoff_delays(self._options.retries):
-            try:
-                return await self._connect_once(exchange)
-            except (ConnectError, ConnectTimeout):
-                if exchange.expires_within(delay, self._clock()):
-                    raise
-            if exchange.trace is None:
-                await self._backend.sleep(delay)
-            else:
-                info = {"seconds": delay}
-                await exchange.trace.run("connection.retry", info, self._backend.sleep, delay)
-        return await self._connect_once(exchange)
-
-    async def _connect_once(self, exchange: Exchange) -> AsyncNetworkStream:
-        now = self._clock()
-        budget = exchange.budget(exchange.timeouts.connect, now)
-        if self._options.uds is not None:
-            stream = await self._connect_unix(exchange, budget)
-        else:
-            stream = await self._connect_tcp(exchange, budget)
-        if self.origin.scheme == b"https":
-            if budget is not None:
-                budget = max(now + budget - self._clock(), 0.0)
-            stream = await self._start_tls(exchange, stream, budget)
-        return stream
-
-    async def _connect_unix(self, exchange: Exchange, budget: float | None) -> AsyncNetworkStream:
-        options = self._options
-        assert options.uds is not None
-        if exchange.trace is None:
-            return await self._backend.connect_unix_socket(
-                options.uds, budget, options.socket_options
-            )
-        return await self._open_traced(
-            exchange.trace,
-            "connection.connect_unix_socket",
-            {"path": options.uds, "timeout": budget, "socket_options": options.socket_options},
-            self._backend.connect_unix_socket,
-            options.uds,
-            budget,
-            options.socket_options,
-        )
-
-    async def _connect_tcp(self, exchange: Exchange, budget: float | None) -> AsyncNetworkStream:
-        options = self._options
-        host = self.origin.host.decode("ascii")
-        arguments = (
-            host,
-            self.origin.port,
-            budget,
-            options.local_address,
-            options.socket_options,
-            options.resolver,
-            exchange.trace,
-        )
-        if exchange.trace is None:
-            return await self._backend.open_tcp(*arguments)
-        info = {
-            "host": host,
-            "port": self.origin.port,
-            "local_address": options.local_address,
-            "timeout": budget,
-        }
-        return await self._open_traced(
-            exchange.trace, "connection.connect_tcp", info, self._backend.open_tcp, *arguments
-        )
-
-    async def _open_traced(
-        self, trace: Any, name: str, info: dict[str, Any], connect: Any, *arguments: Any
-    ) -> AsyncNetworkStream:
-        """Connect, and tell the trace; a trace that fails must not cost the stream its closing."""
-        opened: list[AsyncNetworkStream] = []
-
-        async def step() -> AsyncNetworkStream:
-            opened.append(await connect(*arguments))
-            return opened[0]
-
-        try:
-            stream: AsyncNetworkStream = await trace.run(name, info, step)
-        except BaseException:
-            for stream in opened:
-                if not stream.abort():
-                    await shielded_async(stream.aclose)
-            raise
-        return stream
-
-    async def _start_tls(
-        self, exchange: Exchange, stream: AsyncNetworkStream, budget: float | None
-    ) -> AsyncNetworkStream:
-        from .._tls import default_ssl_context
-
-        exchange.phase = "tls"
-        context = self._options.ssl_context
-        name = exchange.sni_hostname or self.origin.host.decode("ascii")
-        try:
-            if context is None:
-                context = default_ssl_context()
-            if exchange.trace is None:
-                return await stream.start_tls(context, name, budget)
-            info = {"ssl_context": context, "server_hostname": name, "timeout": budget}
-            return await exchange.trace.run(  # type: ignore[no-any-return]  # the trace is untyped
-                "connection.start_tls", info, stream.start_tls, context, name, budget
-            )
-        except BaseException:
-            if not stream.abort():
-                await shielded_async(stream.aclose)
-            raise
-
-    def _describe(self, stream: AsyncNetworkStream, engine: str) -> tuple[Any, ...]:
+    def _describe(self, stream: AsyncNetworkStream, engine: str | None) -> tuple[Any, ...]:
         """The plain values of the `connection` extension, which outlive the stream."""
         tls = stream.get_extra_info("ssl_object")
         return (

@@ -69,11 +69,42 @@ class AsyncPoolUpkeep(AsyncTransport):
 
     def on_peer_event(self, slot: Slot) -> None:
         """Something arrived on an idle connection: its end, or what nobody asked for."""
+        if self._discard_idle(slot):
+            spawn_async(self._settle)
+
+    def _discard_idle(self, slot: Slot) -> bool:
+        """The peer has closed a connection; nothing to do if it is in use after all."""
         with self._lock:
-            if slot.state != IDLE:
-                return
-            self._policy.discard(slot, "peer closed")
-        spawn_async(self._settle)
+            is_idle = slot.state == IDLE
+            if is_idle:
+                self._policy.discard(slot, "peer closed")
+            return is_idle
+
+    # What shared connections say
+
+    def on_limit(self, slot: Slot, limit: int) -> None:
+        """The connection takes so many requests at a time, from now on."""
+        with self._lock:
+            self._policy.set_limit(slot, limit, self._now())
+        self._settle_soon()
+
+    def on_retired(self, slot: Slot, reason: str) -> None:
+        """The connection takes no more requests; those it has go on."""
+        with self._lock:
+            self._policy.retire(slot, reason)
+        self._settle_soon()
+
+    def on_ended(self, slot: Slot, reason: str) -> None:
+        """The connection has ended, for all requests it has."""
+        with self._lock:
+            self._policy.discard(slot, reason)
+        self._settle_soon()
+
+    def _settle_soon(self) -> None:
+        if self._policy.closing or self._policy.wake:
+            self._wake()
+            if self._policy.closing:
+                spawn_async(self._settle)
 
     async def _settle(self) -> None:
         """Wake those who got something, close what has to go; again, until there is no more."""
@@ -145,6 +176,9 @@ class AsyncPoolUpkeep(AsyncTransport):
             try:
                 while self._dropped:
                     slot = self._dropped.popleft()
+                    if slot.shared:  # only one of its streams was
+                        self._policy.release(slot, self._now(), reusable=True)
+                        continue
                     self._policy.discard(slot, "dropped")
                     self._policy.closed(slot)
                     slot.connection.detach()

@@ -72,7 +72,7 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
                 while True:
                     if not await waiter:
                         raise self._read_timed_out(timeout)
-                    if self._received or self._is_ended:
+                    if self._has_arrived():
                         break
                     waiter = self._reader = loop.create_future()  # somebody else was faster
             finally:
@@ -98,6 +98,9 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
         if self._wants_readable:
             self._end_write()
         return data
+
+    def _has_arrived(self) -> bool:
+        return bool(self._received or self._is_ended)
 
     def _read_timed_out(self, timeout: float | None) -> ReadTimeout:
         return ReadTimeout(f"reading from {self._peer} timed out", limit=timeout)

@@ -12,6 +12,7 @@ another: what one refuses, all do. Where a head ends and how it frames the body 
 from __future__ import annotations
 
 import functools
+import importlib.util
 from typing import Protocol
 
 from .events import ResponseHead
@@ -65,3 +66,9 @@ def _load(name: str) -> tuple[str, HeadParser]:
     from . import h11_engine
 
     return "h11", h11_engine.parse_head
+
+
+def require_http2() -> None:
+    """Raise `ImportError` where HTTP/2 is asked for and `h2`, its engine, is not installed."""
+    if importlib.util.find_spec("h2") is None:
+        raise ImportError("HTTP/2 needs h2: pip install 'httpcore-core[http2]'", name="h2")

@@ -1,4 +1,4 @@
-"""What an HTTP/1.1 response is made of, in the order in which it is received.
+"""What a response is made of, in the order in which it is received.
 
 Rules of this file: values only. A response is any number of `Informational`, one `ResponseHead`,
 any number of `bytes`, and `END`; `NEED_DATA` comes wherever more has to be received first.
@@ -35,11 +35,11 @@ class Informational(NamedTuple):
 
 
 class ResponseHead(NamedTuple):
-    """Status line and header fields of one response (RFC 9112, section 4)."""
+    """Status and header fields of one response (RFC 9112, section 4; RFC 9113, section 8.3.2)."""
 
-    http_version: bytes  # b"HTTP/1.1" or b"HTTP/1.0"
+    http_version: bytes  # b"HTTP/1.1", b"HTTP/1.0" or b"HTTP/2"
     status: int  # 100 to 999
-    reason: bytes  # may be empty
+    reason: bytes  # may be empty; HTTP/2 has none
     headers: Headers  # order and case as received, values without surrounding whitespace
 
     def __repr__(self) -> str:

@@ -52,9 +52,15 @@ class Exchange:
     sni_hostname: str | None = None
     informational: Callable[..., object] | None = None
     expect_continue = DEFAULT_EXPECT_CONTINUE
+    http1_only = False
     wrote = False  # any byte of the request handed to the network
     body_started = False  # the body's iterator has been asked for something
-    retried = False
+    answered = False  # any byte of the response has arrived
+    refused = False  # the server has certainly not processed the request
+    reused = False  # the connection had been in use, or idle, before
+    retried = False  # after a connection that turned out dead
+    retried_at = 0.0
+    attempts = 1  # how often it has been sent, or is about to be
     queued = 0.0  # seconds spent waiting in line for a connection
 
     def __init__(self, arguments: Arguments, trace: Any) -> None:
@@ -125,11 +131,20 @@ class Exchange:
             elif limit is not None:
                 exc.limit = limit
 
-    def rewind(self) -> None:
+    def rewind(self, now: float) -> None:
         """Back to the start, for a retry on another connection."""
-        self.retried = True
-        self.wrote = self.body_started = False
+        if not self.refused:
+            self.retried = True
+            self.retried_at = now
+        self.attempts += self.wrote
+        self.refused = self.reused = self.wrote = self.body_started = False
         self.phase = "request"
+
+    def insist_on_http1(self) -> None:
+        """The server takes this request over HTTP/1.1 only: RFC 9113, section 7."""
+        if not self.http1_only:
+            self.http1_only = True
+            self.key = (self.key, "http/1.1")
 
 
 def _seconds(value: Any) -> float:

@@ -47,6 +47,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from httpcore_core._exceptions import RemoteProtocolError, TransportError
+from httpcore_core._options import HTTP2Options
 
 from .events import END, NEED_DATA, Event, Informational, ResponseHead
 from .http2_frames import (
@@ -69,7 +70,6 @@ from .http2_frames import (
     unpad,
 )
 from .http2_sender import HTTP2Sender
-from .http2_state import HTTP2Options
 from .http2_streams import HTTP2Stream
 
 __all__ = [
@@ -129,6 +129,16 @@ class HTTP2Protocol(HTTP2Sender):
         if self._error is None:
             self._lose(error)
         return list(self._woken.values())
+
+    @property
+    def stream_limit(self) -> int:
+        """How many streams may be open at a time: the lower of our limit and the server's, 1 as
+        long as the server has not said, and 0 where no new one will ever be."""
+        if self.is_retiring:
+            return 0
+        if not self.has_settings:
+            return 1
+        return min(self._options.max_concurrent_streams, self._engine.max_concurrent_streams)
 
     def next_event(self, stream: HTTP2Stream) -> Event:
         """Say what has been received next for `stream`.
@@ -232,9 +242,10 @@ class HTTP2Protocol(HTTP2Sender):
         if stream.request_complete:
             self._engine.closed(stream.id)
             self._close(stream)
-        else:  # what is left of the request is not wanted any more
-            self._blocked.pop(stream.id, None)
+        else:
             self._updates.pop(stream.id, None)
+            if not stream.tunnel:  # what is left of the request is not wanted any more
+                self._blocked.pop(stream.id, None)
 
     def _priority(self, flags: int, stream_id: int, payload: bytes) -> None:
         """Section 6.3: deprecated, and nothing to a client."""

@@ -5,7 +5,7 @@ Rules of this file: those of `http2`, which has the receiving half and the theor
 
 from __future__ import annotations
 
-from httpcore_core._exceptions import LocalProtocolError
+from httpcore_core._exceptions import LocalProtocolError, ReadError
 from httpcore_core._models import Headers
 
 from .http2_fields import request_fields, trailer_fields
@@ -170,6 +170,9 @@ class HTTP2Sender(HTTP2State):
     def _request_ended(self, stream: HTTP2Stream) -> None:
         stream.request_complete = True
         self._blocked.pop(stream.id, None)
+        if stream.response_complete and not stream.closed:  # a tunnel, of which this was the end
+            self._engine.closed(stream.id)
+            self._close(stream)
 
     def give_up_waiting(self, stream: HTTP2Stream) -> None:
         """Send the body without having seen a 100; servers may ignore the expectation."""
@@ -187,5 +190,7 @@ class HTTP2Sender(HTTP2State):
         """
         self._consume(stream.take_unread())
         stream.discard()
+        if stream.error is None and not stream.response_complete:
+            stream.error = ReadError("the response was closed")  # for whoever still reads it
         if not stream.closed:
             self._reset(stream, code)

@@ -6,15 +6,12 @@ nor chosen here; what happens to a stream or to the connection because of one is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from httpcore_core._exceptions import RemoteProtocolError, TransportError
+from httpcore_core._options import HTTP2Options
 
 from .http2_engine import Engine
 from .http2_frames import (
-    DEFAULT_WINDOW,
     MAX_STREAM_ID,
-    MAX_WINDOW,
     ConnectionFault,
     ErrorCode,
     build_goaway,
@@ -29,41 +26,6 @@ window in steps of a few hundred bytes, for the stream and for the connection.""
 
 MAX_ACKS = 1000
 """Answers to PING and SETTINGS that may wait to be written. Go allows 10,000 frames to wait."""
-
-
-@dataclass(frozen=True)
-class HTTP2Options:
-    """What one connection may use. Raises `ValueError` for what cannot be.
-
-    `stream_window` (bytes) bounds what is kept of a response that nobody reads, and with the round
-    trip how fast one can be: 1 MiB allows 160 Mbit/s over 50 ms. `connection_window` (bytes) bounds
-    all unread responses of a connection together; the default is more than the streams' windows
-    add up to, so that no number of slow readers can delay another. `max_concurrent_streams` is how
-    many are opened even if the server allows more, and before it has said anything.
-    `max_header_bytes` is the size of a field section as RFC 9113, section 6.5.2, counts it, with 32
-    bytes for each field.
-    """
-
-    stream_window: int = 1024 * 1024
-    connection_window: int = 128 * 1024 * 1024
-    max_concurrent_streams: int = 100
-    max_header_bytes: int = 102400
-    max_header_count: int = 1000
-    max_frame_size: int = 16384
-
-    def __post_init__(self) -> None:
-        ranges = {
-            "stream_window": (1, MAX_WINDOW),
-            "connection_window": (DEFAULT_WINDOW, MAX_WINDOW),  # section 6.9.2: it only grows
-            "max_concurrent_streams": (1, MAX_STREAM_ID),
-            "max_header_bytes": (1, MAX_WINDOW),
-            "max_header_count": (1, MAX_WINDOW),
-            "max_frame_size": (2**14, 2**24 - 1),  # section 6.5.2
-        }
-        for name, (least, most) in ranges.items():
-            value = getattr(self, name)
-            if type(value) is not int or not least <= value <= most:
-                raise ValueError(f"{name} must be an int from {least} to {most}, not {value!r}")
 
 
 class HTTP2State:

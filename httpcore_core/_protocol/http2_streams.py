@@ -107,15 +107,27 @@ class HTTP2Stream:
 
         Not while waiting for a 100, and never again once a final response has come instead of it,
         the response has ended, or the stream was reset (RFC 9113, section 8.1). In a tunnel, not
-        before the server has agreed to it.
+        before the server has agreed to it; but then each direction ends by itself.
         """
         return not (
             self.request_complete
-            or self.response_complete
+            or (self.response_complete and not self.tunnel)
             or self.closed
             or self.awaiting_continue
             or self._abandoned
             or (self.tunnel and not self.has_head)
+        )
+
+    @property
+    def needs_http1(self) -> bool:
+        """Whether the server takes this request over HTTP/1.1 only (RFC 9113, section 7)."""
+        return self.reset_code == ErrorCode.HTTP_1_1_REQUIRED and not self.has_response_bytes
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether `next_event` has something to say."""
+        return bool(
+            self._events or self._chunks or self.response_complete or self.error is not None
         )
 
     # Receiving

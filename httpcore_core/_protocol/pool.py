@@ -35,6 +35,7 @@ from math import inf
 
 from .._exceptions import ConnectError, PoolClosed
 from .pool_fairness import MAX_OVERTAKES
+from .pool_sharing import PoolSharing
 from .pool_slots import (
     ACTIVE,
     CLOSED,
@@ -47,7 +48,7 @@ from .pool_slots import (
     Waiter,
     first,
 )
-from .pool_state import MAX_REMEMBERED_ORIGINS, PoolState
+from .pool_state import MAX_REMEMBERED_ORIGINS
 from .pool_stats import OriginStats, PoolStats
 
 __all__ = [
@@ -67,36 +68,42 @@ __all__ = [
 ]
 
 
-class PoolPolicy(PoolState):
+class PoolPolicy(PoolSharing):
     """The decisions. Limits and reading are those of `PoolState`."""
-
-    _closed_error: Callable[[], BaseException] | None = None
 
     # What requests do
 
     def take_idle(self, key: Hashable, now: float) -> Slot | None:
-        """The idle connection of that key which was used last; None if there is none."""
+        """A connection of that key which can be used at once: one that others share, or the idle
+        one which was used last; None if there is none."""
         if now >= self._idle.due:
             self.expire(now)
         origin = self._origins.get(key)
         if origin is None:
             return None
-        idle = origin.idle
-        while idle:
-            slot, _ = idle.popitem()
-            if slot.expires_at <= now:
-                self._leave(slot, "expired")
-            elif now - slot.created_at >= self._max_age:
-                self._leave(slot, "aged")
+        slot = self._take_shared(origin, now) if origin.shared else None
+        if slot is None:
+            idle = origin.idle
+            while idle:
+                slot, _ = idle.popitem()
+                if slot.expires_at <= now:
+                    self._leave(slot, "expired")
+                elif now - slot.created_at >= self._max_age:
+                    self._leave(slot, "aged")
+                else:
+                    self._idle.remove(slot)
+                    slot.state = ACTIVE
+                    if slot.shared:
+                        slot.users = 1
+                        self._note_room(slot)
+                    break
             else:
-                self._idle.remove(slot)
-                slot.state = ACTIVE
-                slot.requests += 1
-                slot.reused = True
-                origin.reused += 1
-                self._total.reused += 1
-                return slot
-        return None
+                return None
+        slot.requests += 1
+        slot.reused = True
+        origin.reused += 1
+        self._total.reused += 1
+        return slot
 
     def acquire(self, waiter: Waiter, now: float) -> None:
         """Give `waiter` an ACTIVE slot, or a CONNECTING one to dial, or put it in the queue.
@@ -113,13 +120,10 @@ class PoolPolicy(PoolState):
         elif not waiter.fresh and (slot := self.take_idle(waiter.key, now)) is not None:
             slot.waiter = waiter
             waiter.slot = slot
+            waiter.reused = True
             return
-        if self._total.live < self._limit and origin.live < self._origin_limit:
-            self._open(origin, waiter)
-            return
-        (origin.fresh if waiter.fresh else origin.queue)[waiter] = None
-        self._queued(origin, 1)
-        self._make_room(origin)
+        if not (waiter.may_share and self._join(origin, waiter)):
+            self._place(origin, waiter)
 
     def cancel(self, waiter: Waiter, now: float) -> None:
         """`waiter` gives up: in the queue, during its dial, or with a connection it has sent
@@ -130,6 +134,13 @@ class PoolPolicy(PoolState):
             if origin is not None and origin.remove(waiter):
                 self._queued(origin, -1)
                 self._retire(origin)
+        elif waiter.rides:
+            self._get_off(waiter, slot)
+        elif slot.shared:
+            if slot.state == ACTIVE:
+                slot.requests -= 1
+                if not self._vacate(slot, now):
+                    self._take_back(slot, now, self._idle.remaining(slot, now))
         elif slot.waiter is waiter:
             slot.waiter = None
             if slot.state == CONNECTING:
@@ -154,15 +165,18 @@ class PoolPolicy(PoolState):
         if not reusable:
             self._leave(slot, reason or "not reusable")
             return
+        if slot.shared and self._vacate(slot, now):
+            return
         idle = self._idle
         lifetime = idle.expiry if keepalive_timeout is None else idle.lifetime(keepalive_timeout)
         self._take_back(slot, now, lifetime)
 
     # What happens to connections
 
-    def connected(self, slot: Slot, now: float) -> None:
+    def connected(self, slot: Slot, now: float, *, shared: bool = False) -> None:
         """The dial succeeded. If the slot was given up meanwhile it stays CLOSING (or CLOSED, after
-        `reset`), and whoever calls must close the connection."""
+        `reset`), and whoever calls must close the connection. One that can be `shared` takes one
+        request until `set_limit` says otherwise."""
         if slot.opened or slot.state == CLOSED:
             return
         slot.opened = True
@@ -180,6 +194,8 @@ class PoolPolicy(PoolState):
         slot.requests = 1
         assert slot.waiter is not None  # or it would have been given up
         self.wake.append(slot.waiter)
+        if shared or slot.waiter.may_share:
+            self._turned_out(slot, slot.waiter, shared)
 
     def dial_failed(self, slot: Slot, error: BaseException) -> None:
         """The dial failed and left no socket behind."""
@@ -194,6 +210,10 @@ class PoolPolicy(PoolState):
                 waiter.slot = None
                 waiter.error = error
             self.wake.append(waiter)
+        if slot.riders:
+            if slot.origin.multiplexed is None:
+                slot.origin.multiplexed = False  # each for himself
+            self._scatter(slot)
         self._grant(slot.origin)
 
     def discard(self, slot: Slot, reason: str, error: BaseException | None = None) -> None:
@@ -207,6 +227,8 @@ class PoolPolicy(PoolState):
             waiter.error = error or ConnectError(f"the connection was given up: {reason}")
             self.wake.append(waiter)
         self._leave(slot, reason)
+        if slot.riders:
+            self._scatter(slot)
 
     def closed(self, slot: Slot) -> None:
         """The socket is gone: its room goes to the next waiter."""
@@ -242,6 +264,10 @@ class PoolPolicy(PoolState):
                     self.wake.append(waiter)
                 self._queued(origin, -origin.queued)
                 self._retire(origin)
+        for slot in self._slots:
+            self._fail_riders(slot, error_factory)
+            if slot.shared and slot.state == ACTIVE:
+                self.retire(slot, "pool closed")
         while self._idle.order:
             self._leave(first(self._idle.order), "pool closed")
 
@@ -281,22 +307,29 @@ class PoolPolicy(PoolState):
         self._ring.served(origin, handed_over=True)
         self._queued(origin, -1)
         self.wake.append(waiter)
+        if slot.shared:
+            slot.users = 1
+            self._fill(slot)
         return True
 
     def _pass_on_dial(self, slot: Slot) -> None:
         """The request that a dial was made for has gone."""
         origin = slot.origin
         heir = None
-        if self._ring.demand <= self._total.leaving or not self._ring.overtaken(origin):
+        if slot.riders:
+            heir, _ = slot.riders.popitem(last=False)
+            heir.rides = False
+        elif self._ring.demand <= self._total.leaving or not self._ring.overtaken(origin):
             heir = origin.next_waiter()
+            if heir is not None:
+                heir.slot = slot
+                self._ring.served(origin, handed_over=True)
+                self._queued(origin, -1)
         if heir is None:
             self._leave(slot, "cancelled")
             return
         slot.waiter = heir
         slot.adopted = slot.dialing
-        heir.slot = slot
-        self._ring.served(origin, handed_over=True)
-        self._queued(origin, -1)
         if not slot.dialing:
             self.wake.append(heir)  # to dial it himself
 
@@ -332,4 +365,6 @@ class PoolPolicy(PoolState):
             self._queued(front, -1)
             self.wake.append(waiter)
             self._make_own_room(front)
+            assert waiter.slot is not None
+            self._board(waiter.slot)
         self._make_room(origin)

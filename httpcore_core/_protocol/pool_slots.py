@@ -31,13 +31,20 @@ OVER: Final = -1.0
 
 class Waiter:
     """One request's claim to a connection. Exactly one of these is true at any time: it is queued
-    (`slot` and `error` are None), it has a `slot`, it has an `error`, or it was cancelled."""
+    (`slot` and `error` are None), it has a `slot`, it has an `error`, or it was cancelled. One that
+    `rides` has a slot which it cannot use yet."""
 
-    __slots__ = ("error", "event", "fresh", "key", "slot")
+    __slots__ = ("error", "event", "fresh", "key", "may_share", "reused", "rides", "since", "slot")
 
-    def __init__(self, key: Hashable, *, fresh: bool = False) -> None:
+    def __init__(
+        self, key: Hashable, *, fresh: bool = False, since: float = inf, may_share: bool = False
+    ) -> None:
         self.key = key
-        self.fresh = fresh  # a connection that was used before will not do
+        self.fresh = fresh  # a connection that was opened before `since` will not do
+        self.since = since
+        self.may_share = may_share  # it may turn out that the origin speaks HTTP/2
+        self.rides = False  # on a dial made for another request: see `pool_sharing`
+        self.reused = False  # the connection had been in use, or idle, before
         self.slot: Slot | None = None
         self.error: BaseException | None = None
         self.event: Any = None  # the driver's
@@ -57,16 +64,21 @@ class Slot:
         "connection",
         "created_at",
         "dialing",
+        "draining",
         "expires_at",
         "key",
         "lifetime",
+        "limit",
         "opened",
         "origin",
         "pool",
         "reason",
         "requests",
         "reused",
+        "riders",
+        "shared",
         "state",
+        "users",
         "waiter",
     )
 
@@ -86,12 +98,29 @@ class Slot:
         self.requests = 0
         self.reused = False  # the present user is not its first, or it has been idle before
         self.reason = ""  # why it is CLOSING
+        # Of a connection that several requests may use at once:
+        self.shared = False
+        self.limit = 1  # requests at a time
+        self.users = 0  # requests now; not counted where it is not shared
+        self.riders: OrderedDict[Waiter, None] | None = None  # who wait for its dial, or its limit
+        self.draining = False  # it takes no more of them, and is closed after the last
 
 
 class OriginState(Tally):
     """Everything of one key: its numbers, its idle connections, its two queues."""
 
-    __slots__ = ("demand", "fresh", "idle", "key", "queue", "served")
+    __slots__ = (
+        "demand",
+        "dialing",
+        "fresh",
+        "idle",
+        "key",
+        "multiplexed",
+        "queue",
+        "served",
+        "shared",
+        "stream_limit",
+    )
 
     def __init__(self, key: Hashable) -> None:
         super().__init__()
@@ -101,6 +130,10 @@ class OriginState(Tally):
         self.fresh: OrderedDict[Waiter, None] = OrderedDict()  # waiters that need a new connection
         self.demand = 0  # connections its waiters would open if only the pool had room
         self.served = 0  # the policy's hand-over count when it was last served
+        self.shared: OrderedDict[Slot, None] = OrderedDict()  # in use, with room for more requests
+        self.dialing: OrderedDict[Slot, None] = OrderedDict()  # with room for more riders
+        self.multiplexed: bool | None = None  # what the latest connection was; None: not known
+        self.stream_limit: float = inf  # what the latest shared one allowed
 
     def remove(self, waiter: Waiter) -> bool:
         """Take a waiter out of its queue; false if it was not queued."""
@@ -115,6 +148,8 @@ class OriginState(Tally):
         self.idle.clear()
         self.queue.clear()
         self.fresh.clear()
+        self.shared.clear()
+        self.dialing.clear()
         self.demand = self.served = 0
 
     def next_waiter(self) -> Waiter | None:

@@ -16,6 +16,7 @@ from .pool_slots import (
     ACTIVE,
     CLOSED,
     CLOSING,
+    CONNECTING,
     IDLE,
     IdleSet,
     OriginState,
@@ -58,7 +59,7 @@ class PoolState:
         self.wake: list[Waiter] = []
         self._slots: dict[Slot, None] = {}
         self._idle = IdleSet(self._expiry)
-        self.idle = self._idle.order  # to look at, even without a lock: is there any?
+        self._with_room: dict[Slot, None] = {}  # shared ones
         self._aging: OrderedDict[Slot, None] = OrderedDict()  # oldest first; if age is limited
         self._unused: OrderedDict[Hashable, None] = OrderedDict()
         self._ring = Ring()
@@ -69,7 +70,7 @@ class PoolState:
         slots = self.slots()
         for slot in slots:
             slot.state = CLOSED
-            slot.waiter = None
+            slot.waiter = slot.riders = None
         self._start_empty()
         self._total.forget()
         for origin in list(self._origins.values()):
@@ -113,6 +114,20 @@ class PoolState:
         return PoolStats(*total, origins=MappingProxyType(origins))
 
     @property
+    def is_ready(self) -> bool:
+        """Whether any connection can be used at once. To look at, even without a lock."""
+        return bool(self._idle.order or self._with_room)
+
+    def request_count(self) -> int:
+        """Requests that have a connection, or wait for one that is being made for them."""
+        count = 0
+        for slot in self._slots:
+            if slot.state in (CONNECTING, ACTIVE):
+                count += slot.users or 1
+                count += len(slot.riders or ())
+        return count
+
+    @property
     def is_busy(self) -> bool:
         """Whether any connection is in use, or being made."""
         total = self._total
@@ -143,7 +158,7 @@ class PoolState:
         slot.state = ACTIVE
         slot.waiter = waiter
         slot.requests += 1
-        slot.reused = True
+        slot.reused = waiter.reused = True
         slot.origin.reused += 1
         self._total.reused += 1
         waiter.slot = slot
@@ -157,9 +172,20 @@ class PoolState:
         slot.state = CLOSING
         slot.reason = reason
         slot.waiter = None
+        slot.origin.dialing.pop(slot, None)
+        if slot.shared:
+            self._stop_sharing(slot)
         self._total.slot_left(slot.opened)
         slot.origin.slot_left(slot.opened)
         self.closing.append(slot)
+
+    def _stop_sharing(self, slot: Slot) -> None:
+        slot.origin.shared.pop(slot, None)
+        self._with_room.pop(slot, None)
+        if slot.draining:  # is counted anew as one that leaves
+            slot.draining = False
+            self._total.slot_drains(-1)
+            slot.origin.slot_drains(-1)
 
     def _gone(self, slot: Slot, reason: str) -> None:
         """To CLOSED. If it was not CLOSING, the driver has closed it unasked."""

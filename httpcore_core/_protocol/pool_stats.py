@@ -60,7 +60,7 @@ class Tally:
     def __init__(self) -> None:
         self.live = 0  # every slot that is not gone
         self.unopened = 0  # of these, dials not finished, given up or not
-        self.leaving = 0  # in state CLOSING: will be gone without anybody's doing
+        self.leaving = 0  # CLOSING, or draining: will be gone without anybody's doing
         self.closing = 0  # of the leaving, those which had been opened
         self.queued = 0
         self.opened = 0
@@ -76,6 +76,10 @@ class Tally:
         self.unopened -= 1
         self.opened += 1
         self.closing += leaving
+
+    def slot_drains(self, count: int = 1) -> None:
+        """A slot takes no more requests, and leaves after those it has; or does so now."""
+        self.leaving += count
 
     def slot_left(self, opened: bool) -> None:
         self.leaving += 1

@@ -101,6 +101,7 @@ class RequestPlan:
     expect_continue: bool = False
     upgrade: bool = False
     connect: bool = False
+    protocol: bytes | None = None  # of an extended CONNECT: RFC 8441
     head: bool = False
     close: bool = False
     idempotent: bool = False
@@ -130,6 +131,8 @@ def plan_request(request: Arguments) -> RequestPlan:
         else:
             plan.connect = method == b"CONNECT"
         target = extensions.get("target", url[3]) if extensions else url[3]
+        if extensions and "protocol" in extensions:
+            _plan_protocol(plan, extensions["protocol"])
         if plan.connect or type(target) is not bytes or not _is_origin_form(target):
             target = _unusual_target(method, target)
         plan.target = target
@@ -142,6 +145,16 @@ def plan_request(request: Arguments) -> RequestPlan:
             "a request is made of a bytes method, a URL tuple (scheme, host, port, target), "
             f"a list of pairs of bytes, a stream and a dict: {type(exc).__name__}"
         ) from exc
+
+
+def _plan_protocol(plan: RequestPlan, protocol: bytes) -> None:
+    """An extended CONNECT (RFC 8441, section 4): its target is a path, and a tunnel it is."""
+    if not plan.connect:
+        raise _refuse("the 'protocol' extension is for the method CONNECT")
+    if type(protocol) is not bytes or not _is_token(protocol):
+        raise _refuse("the 'protocol' extension must be a token, as b\"websocket\"")
+    plan.protocol = protocol
+    plan.connect = False
 
 
 def _read_fields(plan: RequestPlan) -> bytes | None:

@@ -2,10 +2,12 @@
 
 Rules of this file: pure functions; no clock, no sleeping, no I/O.
 
-Two kinds of retry exist. *Connect* retries (the option `retries`) repeat a dial that failed, before
-anything was sent, after a delay. A *stale* retry repeats a request whose reused connection turned
-out to be dead: the server had closed it while it was idle, and no test of the socket can exclude
-that. RFC 9110, section 9.2.2: a client may repeat a request automatically if its method is
+Three kinds of retry exist. *Connect* retries (the option `retries`) repeat a dial that failed,
+before anything was sent, after a delay. A *refused* request is one of which the server has said
+that it did not process it, as HTTP/2 can (RFC 9113, section 8.7): it may be repeated whatever its
+method, anywhere, `MAX_ATTEMPTS` in all. A *stale* retry repeats a request whose reused connection
+turned out to be dead: the server had closed it while it was idle, and no test of the socket can
+exclude that. RFC 9110, section 9.2.2: a client may repeat a request automatically if its method is
 idempotent, or if it knows that the request was not applied, and should not repeat a repetition
 that failed. So it happens once, and on a fresh connection: after a server's restart every idle
 connection is as stale as the first.
@@ -39,10 +41,15 @@ def backoff_delays(retries: int) -> Iterator[float]:
         delay = min(delay * 2, MAX_CONNECT_DELAY) or FIRST_CONNECT_DELAY
 
 
+MAX_ATTEMPTS = 3
+"""For a request that is refused again and again."""
+
+
 class Verdict(Enum):
-    """Whether to send a request again. True only for `RETRY`; the value says why."""
+    """Whether to send a request again: true for the first two. The value says why."""
 
     RETRY = "the reused connection had been closed by the server"
+    RETRY_REFUSED = "the server did not process the request"
     NOT_A_DISCONNECT = "the connection was not lost"
     FRESH_CONNECTION = "the connection was a fresh one"
     RESPONSE_STARTED = "part of the response had arrived"
@@ -51,27 +58,23 @@ class Verdict(Enum):
     NOT_IDEMPOTENT = "the method is not idempotent, and part of the request was sent"
 
     def __bool__(self) -> bool:
-        return self is Verdict.RETRY
+        return self in (Verdict.RETRY, Verdict.RETRY_REFUSED)
 
 
-def may_retry(
-    error: BaseException, *, reused: bool, has_response_bytes: bool, exchange: Exchange
-) -> Verdict:
-    """Decide about a request that failed with `error` on a connection.
-
-    `reused`: the connection had served a request, or been idle, before. `has_response_bytes`: at
-    least one byte of this response has arrived.
-    """
+def may_retry(error: BaseException, exchange: Exchange) -> Verdict:
+    """Decide about a request that failed with `error`, by what its drivers have noted on it."""
     if not isinstance(error, (ReadError, WriteError, RemoteProtocolError)):
         return Verdict.NOT_A_DISCONNECT
-    if has_response_bytes:
+    if exchange.answered:
         return Verdict.RESPONSE_STARTED
-    if not reused:
+    if not (exchange.reused or exchange.refused):
         return Verdict.FRESH_CONNECTION
-    if exchange.retried:
+    if exchange.attempts >= MAX_ATTEMPTS or (exchange.retried and not exchange.refused):
         return Verdict.ALREADY_RETRIED
     if exchange.body_started and not exchange.plan.replayable:
         return Verdict.BODY_CONSUMED
+    if exchange.refused:
+        return Verdict.RETRY_REFUSED
     if exchange.wrote and not exchange.plan.idempotent:
         return Verdict.NOT_IDEMPOTENT
     return Verdict.RETRY

@@ -18,16 +18,21 @@ from .._protocol.exchange import Exchange
 if TYPE_CHECKING:
     import ssl
 
+    from .http2_exchange import HTTP2Exchange
     from .http11 import HTTP11Connection
 
 
 class ResponseStream(SyncByteStream):
-    """The body of a response on its connection. Read it to the end, or close it."""
+    """The body of a response on its connection, or on its stream of one. Read it to the end, or
+    close it."""
 
     __slots__ = ("_connection", "_exchange", "_extensions", "_is_over")
 
     def __init__(
-        self, connection: HTTP11Connection, exchange: Exchange, extensions: Extensions
+        self,
+        connection: HTTP11Connection | HTTP2Exchange,
+        exchange: Exchange,
+        extensions: Extensions,
     ) -> None:
         self._connection = connection
         self._exchange = exchange
@@ -36,7 +41,10 @@ class ResponseStream(SyncByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         trace = self._exchange.trace
-        return self if trace is None else TracedBody(self, trace, self._exchange)
+        if trace is None:
+            return self
+        name = f"{self._connection.protocol_name}.receive_response_body"
+        return TracedBody(self, trace, self._exchange, name)
 
     def __next__(self) -> bytes:
         if self._is_over:
@@ -95,7 +103,7 @@ class ResponseStream(SyncByteStream):
         if trace is None:
             self._connection.finish(self._exchange)
         else:
-            name = "http11.response_closed"
+            name = f"{self._connection.protocol_name}.response_closed"
             trace.run_always(name, {}, self._connection.finish, self._exchange)
 
     def __del__(self) -> None:
@@ -111,13 +119,16 @@ class ResponseStream(SyncByteStream):
 
 
 class TracedBody:
-    """The same iteration with its ``http11.receive_response_body`` events."""
+    """The same iteration with its ``receive_response_body`` events."""
 
-    __slots__ = ("_body", "_info", "_started", "_trace")
+    __slots__ = ("_body", "_info", "_name", "_started", "_trace")
 
-    def __init__(self, body: ResponseStream, trace: Any, exchange: Exchange) -> None:
+    def __init__(
+        self, body: ResponseStream, trace: Any, exchange: Exchange, name: str
+    ) -> None:
         self._body = body
         self._trace = trace
+        self._name = name
         self._info = {"request": exchange.request}
         self._started = False
 
@@ -125,7 +136,7 @@ class TracedBody:
         return self
 
     def __next__(self) -> bytes:
-        name = "http11.receive_response_body"
+        name = self._name
         if not self._started:
             self._started = True
             self._trace.emit(f"{name}.started", self._info)

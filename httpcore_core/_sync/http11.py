@@ -38,6 +38,8 @@ _new_tuple = tuple.__new__
 class HTTP11Connection(HTTP11Messages, Transport):
     """HTTP/1.1 over an open stream (RFC 9112). Serves one request at a time."""
 
+    protocol_name = "http11"
+
     __slots__ = (
         "__weakref__",
         "_exchange",
@@ -103,6 +105,8 @@ class HTTP11Connection(HTTP11Messages, Transport):
         self.request_count += 1
         exchange.phase = "send"
         try:
+            if exchange.plan.protocol is not None:
+                raise LocalProtocolError("an extended CONNECT needs HTTP/2 (RFC 8441)")
             first = self._protocol.start(exchange.plan)
             if exchange.trace is not None:
                 head = self._exchange_traced(exchange, first)
@@ -251,6 +255,7 @@ class HTTP11Connection(HTTP11Messages, Transport):
     def _abandon(self, exchange: Exchange, exc: BaseException) -> None:
         """The exchange failed or was cancelled: close without waiting, and complete the error."""
         pool_closed = self.reason_closed == "pool closed"
+        exchange.answered = self._protocol.has_response_bytes
         try:
             self.shut("error")
         finally:
@@ -329,11 +334,6 @@ class HTTP11Connection(HTTP11Messages, Transport):
         """The caller closed the stream that was handed over."""
         if self._exchange is not None:
             self.finish(self._exchange)
-
-    @property
-    def has_response_bytes(self) -> bool:
-        """Whether any byte of the latest response has arrived."""
-        return self._protocol.has_response_bytes
 
     def is_idle(self) -> bool:
         return self._exchange is None and self.reason_closed is None

@@ -1,14 +1,10 @@
 """The connection pool's driver.
 
 Who gets which connection is decided by `PoolPolicy`, a plain object. This file asks it under the
-lock, and outside the lock does what it answered: dialling and waiting are here, closing and waking
-in `upkeep`, another event loop or process in `contexts`.
+lock, and outside the lock does what it answered: dialling and waiting in `leasing`, closing and
+waking in `upkeep`, another event loop or process in `contexts`.
 
-How a connection changes hands. A request brings a `Waiter`; the policy gives the waiter a `Slot`,
-at once or later. A slot that is CONNECTING must be dialled by the waiter that got it; in async code
-the dial runs in a task of its own, so that it survives the request that started it if another one
-waits for the same origin. A slot that is ACTIVE has a connection ready for use. When the response
-is over, the connection calls `_released`, and the policy passes the slot on.
+How a request gets a connection and gives it back is in `leasing`.
 """
 
 from __future__ import annotations
@@ -18,29 +14,32 @@ from typing import TYPE_CHECKING, Any
 
 from .._backends.sync import SyncBackend
 from .._backends.base import NetworkBackend, Resolver, SocketOption
-from .._concurrency import Event, is_held_here, spawn
-from .._exceptions import ConnectTimeout, PoolClosed, PoolTimeout, TransportError
+from .._concurrency import Event
+from .._exceptions import PoolClosed, TransportError
 from .._models import URL, Extensions, Headers, Response
 from .._options import (
+    DEFAULT_CONNECTION_WINDOW,
+    DEFAULT_MAX_CONCURRENT_STREAMS,
     DEFAULT_MAX_HEADER_BYTES,
     DEFAULT_MAX_HEADER_COUNT,
+    DEFAULT_PING_TIMEOUT,
+    DEFAULT_STREAM_WINDOW,
     ConnectionOptions,
+    HTTP2Options,
     PoolLimits,
 )
-from .._protocol.engine import choose_engine
-from .._protocol.exchange import CLOCK_SLACK, Exchange
-from .._protocol.pool import ACTIVE, CONNECTING, IDLE, PoolPolicy, PoolStats, Slot, Waiter
+from .._protocol.engine import choose_engine, require_http2
+from .._protocol.pool import IDLE, PoolPolicy, PoolStats
 from .._protocol.retry import may_retry
 from .connection import HTTPConnection
-from .contexts import PoolContexts
-from .http11 import HTTP11Connection
+from .leasing import PoolLeasing
 from .transport import make_exchange
 
 if TYPE_CHECKING:
     import ssl
 
 
-class ConnectionPool(PoolContexts):
+class ConnectionPool(PoolLeasing):
     """Keeps connections and lends them to requests.
 
     All limits are counts or seconds, None is no limit. `retries` repeats failed connection
@@ -48,6 +47,11 @@ class ConnectionPool(PoolContexts):
     the URL's host; `resolver` maps a host and port to IP addresses; `socket_options` and
     `local_address` take effect before connecting. `http1_engine` parses the heads of responses:
     ``"h11"``, ``"httptools"``, or ``"auto"``, the latter where it is installed.
+
+    With `http2` (extra ``http2``) it is offered to servers over TLS, and used where they agree; an
+    `ssl_context` of your own has to offer it itself, as it is never changed. Without `http1` it is
+    required over TLS, and spoken to ``http`` origins without asking (RFC 9113, section 3.3). For
+    the other HTTP/2 options see `HTTP2Options` in `_options`; windows are in bytes.
     """
 
     def __init__(
@@ -67,6 +71,13 @@ class ConnectionPool(PoolContexts):
         max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES,
         max_header_count: int = DEFAULT_MAX_HEADER_COUNT,
         http1_engine: str = "auto",
+        http1: bool = True,
+        http2: bool = False,
+        http2_stream_window: int = DEFAULT_STREAM_WINDOW,
+        http2_connection_window: int = DEFAULT_CONNECTION_WINDOW,
+        http2_max_concurrent_streams: int = DEFAULT_MAX_CONCURRENT_STREAMS,
+        http2_ping_interval: float | None = None,
+        http2_ping_timeout: float = DEFAULT_PING_TIMEOUT,
         network_backend: NetworkBackend | None = None,
     ) -> None:
         super().__init__()
@@ -80,7 +91,20 @@ class ConnectionPool(PoolContexts):
             max_header_bytes,
             max_header_count,
             choose_engine(http1_engine)[0],
+            http1,
+            http2,
+            HTTP2Options(
+                http2_stream_window,
+                http2_connection_window,
+                http2_max_concurrent_streams,
+                max_header_bytes,
+                max_header_count,
+                ping_interval=http2_ping_interval,
+                ping_timeout=http2_ping_timeout,
+            ),
         )
+        if http2:
+            require_http2()
         self._limits = PoolLimits(
             max_connections,
             max_connections_per_origin,
@@ -110,228 +134,16 @@ class ConnectionPool(PoolContexts):
             self._enter(context)
         exchange.start_clock(self._now)
         while True:
-            usual = self._policy.idle and exchange.trace is None and not exchange.retried
+            usual = self._policy.is_ready and exchange.trace is None and not exchange.retried
             slot = self._take_idle(exchange) if usual else None
             if slot is None:
                 slot = self._acquire_traced(exchange)
-            connection: HTTP11Connection = slot.connection.open_connection
             try:
-                return connection.handle(exchange)
+                return slot.connection.handle(exchange)  # type: ignore[no-any-return]
             except TransportError as exc:
-                has_bytes = connection.has_response_bytes
-                if not may_retry(
-                    exc, reused=slot.reused, has_response_bytes=has_bytes, exchange=exchange
-                ):
+                if not may_retry(exc, exchange):
                     raise
-            exchange.rewind()
-
-    def _take_idle(self, exchange: Exchange) -> Slot | None:
-        """The short way to a connection: an idle one. The rest is left to `_acquire`."""
-        if is_held_here(self._lock):
-            raise self._interrupted()
-        slot = None
-        try:
-            with self._lock:
-                slot = self._policy.take_idle(exchange.key, self._now())
-            if slot is None or slot.connection.open_connection.begin_use():
-                if self._policy.closing:  # others have expired
-                    spawn(self._settle)
-                return slot
-        except BaseException:
-            if slot is not None:
-                with self._lock:
-                    self._policy.discard(slot, "error")
-                spawn(self._settle)
-            raise
-        with self._lock:
-            self._policy.discard(slot, "stale")
-        return None
-
-    def _acquire_traced(self, exchange: Exchange) -> Slot:
-        exchange.phase = "pool"
-        trace = exchange.trace
-        if trace is None:
-            return self._acquire(exchange)
-        info = {"origin": exchange.origin, "timeout": exchange.timeouts.pool}
-        trace.emit("pool.acquire.started", info)
-        try:
-            slot = self._acquire(exchange)
-        except Exception as exc:
-            trace.emit("pool.acquire.failed", {"exception": exc})
-            raise
-        value = {
-            "queued": exchange.queued,
-            "reused": slot.reused,
-            "connection_id": slot.connection.id,
-        }
-        try:
-            trace.emit("pool.acquire.complete", {"return_value": value})
-        except BaseException:
-            self.released(slot, True)
-            raise
-        return slot
-
-    def _acquire(self, exchange: Exchange) -> Slot:
-        """A slot with a connection that is ready for the request."""
-        if is_held_here(self._lock):
-            raise self._interrupted()
-        started = now = self._now()
-        has_queued = False
-        while True:
-            # Who has queued, and got a connection that is dead, has had his turn and lost it.
-            waiter = Waiter(exchange.key, fresh=exchange.retried or has_queued)
-            try:
-                with self._lock:
-                    self._policy.acquire(waiter, now)
-                    if waiter.slot is None or waiter.slot.state == CONNECTING:
-                        waiter.event = Event()
-                slot = self._wait_for_slot(waiter, exchange, started)
-                if not slot.reused or slot.connection.open_connection.begin_use():
-                    return slot
-            except BaseException as exc:
-                given = waiter.slot
-                with self._lock:
-                    self._policy.cancel(waiter, self._now())
-                if given is not None:
-                    self._rest(given)
-                    self._hand_over_dial(given, exchange)
-                self._settle()
-                if isinstance(exc, TransportError):
-                    exc.located(str(exchange.origin), exchange.phase)
-                raise
-            has_queued = waiter.event is not None
-            with self._lock:  # the server has closed it, or says something nobody asked for
-                self._policy.discard(slot, "stale")
-            now = self._now()
-
-    def _wait_for_slot(self, waiter: Waiter, exchange: Exchange, started: float) -> Slot:
-        if self._policy.closing or self._policy.wake or self._dropped:
-            self._settle()
-        while waiter.error is None:
-            slot = waiter.slot
-            if slot is None:
-                self._queue(waiter, exchange, started)
-            elif slot.adopted:
-                self._share_dial(slot, waiter, exchange)
-            elif slot.state == ACTIVE:
-                return slot
-            elif slot.state == CONNECTING:
-                self._dial(slot, waiter, exchange)
-            else:
-                raise PoolClosed("the pool was closed meanwhile")
-        raise waiter.take_error()
-
-    def _queue(self, waiter: Waiter, exchange: Exchange, started: float) -> None:
-        """Wait in line for a slot, for as long as `pool` allows."""
-        limit = exchange.timeouts.pool
-        now = self._now()
-        left = None if limit is None else max(started + limit - now, 0.0)
-        if exchange.expires_within(0.0, now):
-            left = 0.0
-        elif exchange.deadline is not None:
-            left = exchange.budget(left, now)
-        is_set = waiter.event.wait(left)
-        now = self._now()
-        exchange.queued = now - started
-        if is_set or waiter.error is not None:
-            return
-        with self._lock:
-            if waiter.slot is not None and not waiter.slot.adopted:
-                return  # it came at the last instant
-            text = self._policy.describe(waiter.key)
-        exc = PoolTimeout(text)
-        exchange.phase = "pool"
-        exchange.explain(exc, limit, now)
-        if exchange.expires_within(CLOCK_SLACK, now):
-            exc.message = f"the total deadline passed while {text}"
-        try:
-            raise exc
-        finally:
-            del exc  # its traceback has this frame: no cycle
-
-    # Dialling
-
-    def _dial(self, slot: Slot, waiter: Waiter, exchange: Exchange) -> None:
-        """Open a connection in the waiter's slot, in the background, and wait for it."""
-        connection = HTTPConnection.made_by_pool(
-            exchange.origin, self._options, self._backend, self._now
-        )
-        connection.slot = slot
-        with self._lock:
-            if waiter.slot is not slot:
-                return  # given up meanwhile, by another thread that closes the pool
-            waiter.event = event = Event()
-            slot.connection = connection
-            slot.dialing = True
-        connection.dial = spawn(self._connect, slot, exchange)
-        event.wait(None)
-        if connection.open_connection is not None:
-            connection.dial = None
-
-    def _hand_over_dial(self, slot: Slot, exchange: Exchange) -> None:
-        """A request gave up; if another one has taken over its dial, tell that one."""
-        with self._lock:
-            heir = slot.waiter if slot.adopted else None
-        if heir is not None:
-            exchange.trace = None  # the dial's further steps are not this request's any more
-            heir.event.set()
-
-    def _share_dial(self, slot: Slot, waiter: Waiter, exchange: Exchange) -> None:
-        """Wait for a dial that another request began, as long as our own `connect` allows."""
-        with self._lock:
-            if not slot.adopted:
-                return
-            waiter.event = event = Event()
-        exchange.phase = "connect"
-        limit = exchange.timeouts.connect
-        if not event.wait(exchange.budget(limit, self._now())) and slot.adopted:
-            error = ConnectTimeout("a connection that was begun before was not made in time")
-            exchange.explain(error, limit, self._now())
-            raise error
-
-    def _connect(self, slot: Slot, exchange: Exchange) -> None:
-        """The dial. Its outcome goes to whoever the slot belongs to by then."""
-        connection: HTTPConnection = slot.connection
-        try:
-            connection.connect(exchange)
-        except Exception as exc:
-            with self._lock:
-                self._policy.dial_failed(slot, exc)
-            connection.slot = None
-        except BaseException:
-            with self._lock:
-                self._policy.dial_failed(slot, PoolClosed("the connection attempt was cancelled"))
-            connection.slot = None
-            self._wake()
-            raise
-        else:
-            opened = connection.open_connection
-            assert opened is not None
-            slot.pool = self
-            opened.slot = slot
-            with self._lock:
-                self._policy.connected(slot, self._now())
-            self._rest(slot)
-        self._settle()
-
-    # Giving back
-
-    def released(self, slot: Slot, reusable: bool) -> None:
-        """The response on the slot's connection is over."""
-        if is_held_here(self._lock):  # closed by a finaliser
-            slot.connection.shut_at_once("dropped")
-            self._dropped.append(slot)
-            return
-        timeout = slot.connection.open_connection.keep_alive_timeout if reusable else None
-        with self._lock:
-            self._policy.release(slot, self._now(), reusable=reusable, keepalive_timeout=timeout)
-            waiters = self._policy.take_wake() if self._policy.wake else ()
-        for waiter in waiters:
-            waiter.event.set()
-        if slot.state == IDLE:
-            self._rest(slot)
-        if self._policy.closing or self._dropped or self._draining:
-            self._settle()
+            exchange.rewind(self._now())
 
     # Closing
 
@@ -364,9 +176,10 @@ class ConnectionPool(PoolContexts):
         self._enter(self._backend.context())
         with self._lock:
             self._policy.expire(self._backend.now())
-            for slot in self._policy.slots():
-                if slot.state == IDLE and slot.connection.open_connection.is_stale():
-                    self._policy.discard(slot, "peer closed")
+            idle = [slot for slot in self._policy.slots() if slot.state == IDLE]
+        for slot in idle:
+            if slot.connection.open_connection.is_stale():
+                self._discard_idle(slot)
         self._settle()
 
     # Reading
@@ -393,8 +206,10 @@ class ConnectionPool(PoolContexts):
 
     def __repr__(self) -> str:
         stats = self.stats()
+        with self._lock:
+            requests = self._policy.request_count()
         active = stats.active + stats.connecting
         return (
-            f"<{type(self).__name__} [Requests: {active} active, {stats.queued} queued | "
+            f"<{type(self).__name__} [Requests: {requests} active, {stats.queued} queued | "
             f"Connections: {active} active, {stats.idle} idle]>"
         )

@@ -44,12 +44,9 @@ def decide(
     has_response_bytes: bool = False,
 ) -> Verdict:
     """The decision about a reused connection that died before the response."""
-    return may_retry(
-        error or exceptions.RemoteProtocolError("disconnected"),
-        reused=reused,
-        has_response_bytes=has_response_bytes,
-        exchange=request or exchange(),
-    )
+    request = request or exchange()
+    request.reused, request.answered = reused, has_response_bytes
+    return may_retry(error or exceptions.RemoteProtocolError("disconnected"), request)
 
 
 def test_connect_delays_start_at_once_then_double_up_to_a_cap() -> None:

@@ -1,0 +1,154 @@
+"""Making the network stream of a connection: retries, TCP or a unix socket, TLS and its ALPN.
+
+Resolving, connecting and the TLS handshake share the one `connect` limit. A failed attempt is
+repeated `retries` times with a growing pause; nothing of a request has been sent by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .._backends.base import NetworkBackend, NetworkStream
+from .._concurrency import shielded
+from .._exceptions import ConnectError, ConnectTimeout
+from .._models import Origin
+from .._options import ConnectionOptions
+from .._protocol.exchange import Exchange
+from .._protocol.retry import backoff_delays
+
+
+class Dialer:
+    """The part of a connection that opens its stream; its state is the connection's."""
+
+    __slots__ = ("_backend", "_clock", "_options", "is_http2", "offers_http2", "origin")
+
+    origin: Origin
+    offers_http2: bool  # where the options do
+    is_http2: bool  # what was chosen, once the stream is open
+    _options: ConnectionOptions
+    _backend: NetworkBackend
+    _clock: Callable[[], float]
+
+    def _open_stream(self, exchange: Exchange) -> NetworkStream:
+        for delay in backoff_delays(self._options.retries):
+            try:
+                return self._connect_once(exchange)
+            except (ConnectError, ConnectTimeout):
+                if exchange.expires_within(delay, self._clock()):
+                    raise
+            if exchange.trace is None:
+                self._backend.sleep(delay)
+            else:
+                info = {"seconds": delay}
+                exchange.trace.run("connection.retry", info, self._backend.sleep, delay)
+        return self._connect_once(exchange)
+
+    def _connect_once(self, exchange: Exchange) -> NetworkStream:
+        now = self._clock()
+        budget = exchange.budget(exchange.timeouts.connect, now)
+        if self._options.uds is not None:
+            stream = self._connect_unix(exchange, budget)
+        else:
+            stream = self._connect_tcp(exchange, budget)
+        if self.origin.scheme == b"https":
+            if budget is not None:
+                budget = max(now + budget - self._clock(), 0.0)
+            stream = self._start_tls(exchange, stream, budget)
+            self._take_alpn(stream)
+        else:
+            self.is_http2 = not self._options.http1  # RFC 9113, section 3.3: prior knowledge
+        return stream
+
+    def _take_alpn(self, stream: NetworkStream) -> None:
+        """The protocol is the one that was agreed on (RFC 7301), by whosever context."""
+        tls = stream.get_extra_info("ssl_object")
+        chosen = None if tls is None else tls.selected_alpn_protocol()
+        self.is_http2 = chosen == "h2"
+        if not (self.is_http2 or self._options.http1):
+            if not stream.abort():
+                shielded(stream.close)
+            raise ConnectError("the server did not agree to HTTP/2", phase="tls")
+
+    def _connect_unix(self, exchange: Exchange, budget: float | None) -> NetworkStream:
+        options = self._options
+        assert options.uds is not None
+        if exchange.trace is None:
+            return self._backend.connect_unix_socket(
+                options.uds, budget, options.socket_options
+            )
+        return self._open_traced(
+            exchange.trace,
+            "connection.connect_unix_socket",
+            {"path": options.uds, "timeout": budget, "socket_options": options.socket_options},
+            self._backend.connect_unix_socket,
+            options.uds,
+            budget,
+            options.socket_options,
+        )
+
+    def _connect_tcp(self, exchange: Exchange, budget: float | None) -> NetworkStream:
+        options = self._options
+        host = self.origin.host.decode("ascii")
+        arguments = (
+            host,
+            self.origin.port,
+            budget,
+            options.local_address,
+            options.socket_options,
+            options.resolver,
+            exchange.trace,
+        )
+        if exchange.trace is None:
+            return self._backend.open_tcp(*arguments)
+        info = {
+            "host": host,
+            "port": self.origin.port,
+            "local_address": options.local_address,
+            "timeout": budget,
+        }
+        return self._open_traced(
+            exchange.trace, "connection.connect_tcp", info, self._backend.open_tcp, *arguments
+        )
+
+    def _open_traced(
+        self, trace: Any, name: str, info: dict[str, Any], connect: Any, *arguments: Any
+    ) -> NetworkStream:
+        """Connect, and tell the trace; a trace that fails must not cost the stream its closing."""
+        opened: list[NetworkStream] = []
+
+        def step() -> NetworkStream:
+            opened.append(connect(*arguments))
+            return opened[0]
+
+        try:
+            stream: NetworkStream = trace.run(name, info, step)
+        except BaseException:
+            for stream in opened:
+                if not stream.abort():
+                    shielded(stream.close)
+            raise
+        return stream
+
+    def _start_tls(
+        self, exchange: Exchange, stream: NetworkStream, budget: float | None
+    ) -> NetworkStream:
+        from .._tls import default_ssl_context
+
+        exchange.phase = "tls"
+        context = self._options.ssl_context
+        name = exchange.sni_hostname or self.origin.host.decode("ascii")
+        try:
+            if context is None:
+                alpn = self._options.alpn if self.offers_http2 else ("http/1.1",)
+                context = default_ssl_context(alpn)
+            if exchange.trace is None:
+                return stream.start_tls(context, name, budget)
+            info = {"ssl_context": context, "server_hostname": name, "timeout": budget}
+            return exchange.trace.run(  # type: ignore[no-any-return]  # the trace is untyped
+                "connection.start_tls", info, stream.start_tls, context, name, budget
+            )
+        except BaseException:
+            if not stream.abort():
+                shielded(stream.close)
+            raise

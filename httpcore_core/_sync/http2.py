@@ -1,0 +1,381 @@
+"""The driver of one HTTP/2 connection.
+
+Many exchanges at a time (`http2_exchange`) on one wire (`http2_wire`). What any frame means is
+decided by the protocol object; this file keeps the connection's life: who may open a stream, what
+becomes of a stream that is done with, what the pool is told.
+"""
+
+from __future__ import annotations
+
+import collections
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .._backends.base import NetworkStream
+from .._concurrency import is_held_here, shielded
+from .._exceptions import (
+    LocalProtocolError,
+    PoolClosed,
+    ReadError,
+    RemoteProtocolError,
+    TransportError,
+)
+from .._models import URL, Extensions, Headers, Origin, Response
+from .._options import (
+    DEFAULT_CONNECTION_WINDOW,
+    DEFAULT_MAX_CONCURRENT_STREAMS,
+    DEFAULT_MAX_HEADER_BYTES,
+    DEFAULT_MAX_HEADER_COUNT,
+    DEFAULT_PING_TIMEOUT,
+    DEFAULT_STREAM_WINDOW,
+    HTTP2Options,
+)
+from .._protocol.exchange import Exchange
+from .._protocol.http2 import HTTP2Protocol, HTTP2Stream
+from .._protocol.http2_keepalive import KeepAlive
+from .http2_exchange import HTTP2Exchange
+from .http2_wire import HTTP2Wire
+from .transport import Transport, make_exchange
+
+
+class HTTP2Connection(HTTP2Wire, Transport):
+    """HTTP/2 over an open stream (RFC 9113). Serves many requests at a time, as many as the server
+    allows and not more than `http2_max_concurrent_streams`. The options are those of a pool."""
+
+    __slots__ = (
+        "__weakref__",
+        "_dropped",
+        "_is_started",
+        "_is_watchable",
+        "_is_watched",
+        "description",
+        "falls_back",
+        "origin",
+        "reason_closed",
+        "request_count",
+        "slot",
+    )
+
+    def __init__(
+        self,
+        origin: Origin,
+        stream: NetworkStream,
+        *,
+        max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES,
+        max_header_count: int = DEFAULT_MAX_HEADER_COUNT,
+        http2_stream_window: int = DEFAULT_STREAM_WINDOW,
+        http2_connection_window: int = DEFAULT_CONNECTION_WINDOW,
+        http2_max_concurrent_streams: int = DEFAULT_MAX_CONCURRENT_STREAMS,
+        http2_ping_interval: float | None = None,
+        http2_ping_timeout: float = DEFAULT_PING_TIMEOUT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        options = HTTP2Options(
+            http2_stream_window,
+            http2_connection_window,
+            http2_max_concurrent_streams,
+            max_header_bytes,
+            max_header_count,
+            ping_interval=http2_ping_interval,
+            ping_timeout=http2_ping_timeout,
+        )
+        self._init(origin, stream, options, clock)
+
+    def _init(
+        self,
+        origin: Origin,
+        stream: NetworkStream,
+        options: HTTP2Options,
+        clock: Callable[[], float],
+    ) -> None:
+        interval = options.ping_interval
+        keepalive = None
+        if interval is not None:
+            keepalive = KeepAlive(interval, options.ping_timeout, clock())
+        super().__init__(stream, HTTP2Protocol(options), keepalive, clock)
+        self.origin = origin
+        self.request_count = 0
+        self.reason_closed: str | None = None
+        self.falls_back = False  # the pool may ask the server for HTTP/1.1 instead
+        # The id, the two addresses, ALPN and the version of TLS, in this order.
+        self.description: tuple[Any, ...] = (None, None, None, None, None)
+        self.slot: Any = None  # where its pool has it
+        self._is_started = False
+        self._is_watchable = True  # until the stream says otherwise
+        self._is_watched = False
+        self._dropped: collections.deque[HTTP2Stream] = collections.deque()
+
+    @classmethod
+    def made_by_pool(
+        cls,
+        origin: Origin,
+        stream: NetworkStream,
+        options: HTTP2Options,
+        clock: Callable[[], float],
+    ) -> HTTP2Connection:
+        """A connection with options that were checked before."""
+        connection = cls.__new__(cls)
+        connection._init(origin, stream, options, clock)
+        return connection
+
+    # The transport API
+
+    def handle_request(
+        self, method: bytes, url: URL, headers: Headers, stream: Any, extensions: Extensions
+    ) -> Response:
+        """Send one request. Raises `LocalProtocolError` if no stream can be opened."""
+        exchange = make_exchange(method, url, headers, stream, extensions)
+        if exchange.origin != self.origin:
+            raise LocalProtocolError(
+                f"this connection is to {self.origin}", origin=str(exchange.origin), phase="request"
+            )
+        exchange.start_clock(self.clock)
+        return self.handle(exchange)
+
+    def handle(self, exchange: Exchange) -> Response:
+        """Send a checked request and return its response, with the body still to be read."""
+        exchange.phase = "send"
+        request = None
+        try:
+            if not self._is_started or exchange.plan.protocol is not None:
+                self._prepare(exchange)
+            request = HTTP2Exchange(self, exchange)
+            return request.run()
+        except BaseException as exc:
+            if request is not None:
+                request.abandon(exc)
+            else:
+                self._give_back()
+                self.explain(exc, exchange)
+            raise
+
+    def _prepare(self, exchange: Exchange) -> None:
+        """See to it that the preface leaves, and that what the server can do is known if it has
+        to be."""
+        with self.lock:
+            is_first = not self._is_started
+            self._is_started = True
+            if is_first:
+                self.protocol.start()
+        limit, deadline = exchange.timeouts.write, exchange.deadline
+        if is_first and exchange.trace is not None:
+            info = {"stream": self._stream}
+            name = "http2.send_connection_init"
+            exchange.trace.run(name, info, self.flush, limit, deadline)
+        if exchange.plan.protocol is not None and not self.protocol.has_settings:
+            self.flush(limit, deadline)
+            self._await_settings(exchange)
+
+    def _await_settings(self, exchange: Exchange) -> None:
+        exchange.phase = "receive headers"
+        limit, deadline = exchange.timeouts.read, exchange.deadline
+        due = None if limit is None else self.clock() + limit
+        if due is None or (deadline is not None and deadline < due):
+            due = deadline
+        while True:
+            with self.lock:
+                if self.protocol.has_settings or self.protocol.is_closed:
+                    break
+                turn = self.join(exchange)
+            self.wait(exchange, turn, due)
+        exchange.phase = "send"
+
+    def open(self, exchange: Exchange) -> HTTP2Stream:
+        """Open a stream, and queue the head of the request."""
+        with self.lock:
+            self._close_dropped()
+            if self.reason_closed is None and self.protocol.capacity:
+                stream = self.protocol.open_stream(exchange.plan, exchange.plan.protocol)
+                self.request_count += 1
+                return stream
+        raise self._unavailable(exchange)
+
+    def _unavailable(self, exchange: Exchange) -> TransportError:
+        if self.reason_closed == "pool closed":
+            return PoolClosed("the pool was closed meanwhile")
+        if self.slot is None:
+            state = self.reason_closed or "not ready for another request"
+            return LocalProtocolError(f"the connection is {state}")
+        exchange.refused = True  # something has come between, and nothing was sent
+        self.on_limit()
+        return RemoteProtocolError("the server takes no more requests on this connection")
+
+    def describe(self, stream: HTTP2Stream) -> dict[str, Any]:
+        """The `connection` extension: plain values, which outlive the connection."""
+        number, local, remote, alpn, tls = self.description
+        count = (stream.id + 1) // 2
+        return {
+            "id": number,
+            "local_address": local,
+            "remote_address": remote,
+            "alpn": alpn,
+            "tls_version": tls,
+            "reused": count > 1,
+            "request_number": count,
+        }
+
+    def explain(self, exc: BaseException, exchange: Exchange) -> None:
+        """Complete an error on its way out."""
+        if isinstance(exc, TransportError):
+            is_read = exchange.phase.startswith("receive")
+            limit = exchange.timeouts.read if is_read else exchange.timeouts.write
+            exchange.explain(exc, limit, self.clock())
+
+    def close(self) -> None:
+        """Close the connection, whatever it is doing."""
+        self.shut("closed")
+
+    # The end of a stream
+
+    def release(self, stream: HTTP2Stream, code: int) -> None:
+        """The caller is done with a stream: reset it with `code` if it is not over. A tunnel of
+        which the server has ended its side is ended in the same way (RFC 8441, section 5)."""
+        if is_held_here(self.lock):  # closed by a finaliser, in the middle of our own code
+            self._dropped.append(stream)
+        else:
+            with self.lock:
+                self._close_dropped()
+                if stream.tunnel and stream.response_complete and stream.may_send_body:
+                    self.protocol.end_stream(stream)
+                self.protocol.close_stream(stream, code)
+                reader = self.let_go(stream)
+                has_output = self.protocol.has_data_to_send
+            if reader is not None:
+                reader.set()
+            if has_output:
+                self.write_soon()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        slot = self.slot  # another thread may close the pool meanwhile
+        if slot is not None:
+            slot.pool.released(slot, not self.protocol.is_closed)
+        elif self.protocol.is_retiring and not self.protocol.open_streams:
+            self.shut("retired")
+
+    def drop(self, stream: HTTP2Stream) -> None:
+        """Called by the finaliser of a response that nobody closed: no waiting, no locks. The reset
+        leaves with whatever is written next."""
+        self._dropped.append(stream)
+        if not is_held_here(self.lock) and self.lock.acquire(blocking=False):
+            try:
+                self._close_dropped()
+            finally:
+                self.lock.release()
+        slot = self.slot
+        if slot is not None:
+            slot.pool.on_dropped(slot)
+
+    def _close_dropped(self) -> None:
+        while self._dropped:
+            self.protocol.close_stream(self._dropped.popleft())
+
+    # What the pool is told
+
+    def on_limit(self) -> None:
+        slot, protocol = self.slot, self.protocol
+        self._limit = limit = protocol.stream_limit
+        if slot is None:
+            return
+        if protocol.is_retiring:
+            slot.pool.on_retired(slot, "retired by the server")
+        else:
+            slot.pool.on_limit(slot, limit)
+
+    def on_end(self) -> None:
+        slot = self.slot
+        if slot is not None:
+            reason = "peer closed" if self.protocol.error is None else "error"
+            slot.pool.on_ended(slot, reason)
+        else:
+            self.shut_at_once("peer closed" if self.protocol.error is None else "error")
+
+    # Closing
+
+    def detach(self) -> None:
+        """The pool has no more to do with this connection."""
+        self.slot = None
+
+    def shut(self, reason: str) -> None:
+        """Close the stream, now; the first reason counts. May be called again."""
+        if not self.shut_at_once(reason):
+            shielded(self._stream.close)
+
+    def shut_at_once(self, reason: str) -> bool:
+        """`shut` without waiting; false where that cannot be done."""
+        if self.reason_closed is None:
+            self.reason_closed = reason
+        goodbye = b""
+        with self.lock:
+            protocol = self.protocol
+            is_busy = bool(protocol.open_streams)
+            if self._is_started and not (self._is_writing or self._out):
+                protocol.shutdown()
+                goodbye = protocol.data_to_send()
+        if goodbye:
+            self._stream.write_nowait(goodbye)
+        if self.reason_closed == "pool closed":
+            self.lost(PoolClosed("the pool was closed meanwhile"))
+        else:
+            self.lost(ReadError("the connection was closed"))
+        return self._stream.abort() if is_busy else self._stream.close_nowait()
+
+    def forget(self) -> None:
+        """Let go of the stream in another event loop or process, without touching it."""
+        self.reason_closed = "forgotten"
+        self._stream.forget()
+
+    # What the pool and its readers ask
+
+    @property
+    def network_stream(self) -> NetworkStream:
+        return self._stream
+
+    @property
+    def keep_alive_timeout(self) -> int | None:
+        """HTTP/2 has no such hint: a server that closes says GOAWAY."""
+        return None
+
+    def is_idle(self) -> bool:
+        return not self.protocol.open_streams and not self.is_closed()
+
+    def is_available(self) -> bool:
+        return self.reason_closed is None and self.protocol.capacity > 0
+
+    def is_closed(self) -> bool:
+        return self.reason_closed is not None or self.protocol.is_closed
+
+    def begin_use(self) -> bool:
+        """Called before the connection is used again; false if it cannot be."""
+        if self._is_watched:
+            self._is_watched = False
+            self._stream.watch(None)
+        if not self.protocol.open_streams:
+            self.pull()
+        return self.reason_closed is None and not self.protocol.is_retiring
+
+    def end_use(self) -> None:
+        """Called when the connection becomes idle: watch it, where the stream can be watched."""
+        if self._is_watchable:
+            self._is_watched = self._is_watchable = self._stream.watch(self._on_arrival)
+
+    def _on_arrival(self) -> None:
+        """Something has arrived at the idle connection: a PING, a GOAWAY, its end."""
+        self._is_watched = False
+        if self.is_idle():
+            self.pull()
+            if self.is_idle() and not self.protocol.is_retiring:
+                self.end_use()
+
+    def is_stale(self) -> bool:
+        """Whether the server has closed the idle connection, or is about to."""
+        self.pull()
+        return self.protocol.is_retiring
+
+    def info(self) -> str:
+        state = "CLOSED" if self.is_closed() else "IDLE" if self.is_idle() else "ACTIVE"
+        return f"'{self.origin}', HTTP/2, {state}, Request Count: {self.request_count}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} [{self.info()}]>"
