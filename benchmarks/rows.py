@@ -17,6 +17,7 @@ ASYNCIO = "Small requests, asyncio"
 UVLOOP = "Small requests, asyncio on uvloop"
 TRIO = "Small requests, trio"
 OWN_COST = "Our own cost under load: 1000 at once / 20 at once"
+HTTP2 = "Small requests over HTTP/2 with TLS"
 TRANSFERS = "Transfers of 100 MB"
 POOL = "A full pool / a small one"
 COLD = "Start and memory"
@@ -139,6 +140,43 @@ TRANSFER_ROWS = [
 ]
 
 
+def _http2(name: str, peer: str, target: float | None) -> Row:
+    ours, theirs = Variant("http2:core"), Variant(f"http2:{peer}")
+    return Row(f"HTTP/2, sync / {name}", HTTP2, ours, theirs, target, None)
+
+
+def _http2_versus(runner: Runner, concurrency: int, target: float | None) -> Row:
+    ours, peer = (
+        Variant(f"http2:async_{stack}", runner, concurrency, {"pool": 10})
+        for stack in ("core", "httpcore2")
+    )
+    name = f"HTTP/2, {runner} / httpcore2, {concurrency} at once"
+    return Row(name, HTTP2, ours, peer, target, None)
+
+
+HTTP2_ROWS = [
+    _http2("h2 alone", "h2_alone", 1.25),
+    _http2("httpcore2", "httpcore2", None),
+    _http2_versus("asyncio", 100, 0.40),
+    _http2_versus("asyncio", 20, None),
+    _http2_versus("trio", 20, None),
+    *(
+        Row(
+            f"100 MB download, HTTP/2, {runner} / httpcore2",
+            TRANSFERS,
+            Variant(f"http2:{prefix}download_core", runner),
+            Variant(f"http2:{prefix}download_httpcore2", runner),
+            0.5,
+            None,
+            "ms",
+            1,
+            2,
+        )
+        for runner, prefix in (("sync", ""), ("asyncio", "async_"))
+    ),
+]
+
+
 def _pool(name: str, stack: str, many: dict[str, int], few: dict[str, int]) -> Row:
     ours, peer = (Variant(f"pool:{stack}", options=dict(options)) for options in (many, few))
     engine: Engine | None = "httptools" if stack == "request" else None
@@ -188,4 +226,4 @@ def _cold_rows() -> list[Row]:
     return [imports, *memory]
 
 
-ROWS: list[Row] = [*SYNC_ROWS, *ASYNC_ROWS, *TRANSFER_ROWS, *POOL_ROWS, *_cold_rows()]
+ROWS: list[Row] = [*SYNC_ROWS, *ASYNC_ROWS, *HTTP2_ROWS, *TRANSFER_ROWS, *POOL_ROWS, *_cold_rows()]

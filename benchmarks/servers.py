@@ -1,7 +1,7 @@
 """The servers that all variants talk to, in processes of their own.
 
-nginx with one worker serves the files, in plain and with TLS. Uploads go to `sink`, which does
-nothing but read them: nginx answers before it has read a body for which it has no use.
+nginx with one worker serves the files, in plain, with TLS and over HTTP/2. Uploads go to `sink`,
+which does nothing but read them: nginx answers before it has read a body for which it has no use.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ http {{
     server {{
         listen {host}:{port} backlog=4096;
         listen {host}:{tls_port} ssl;
+        listen {host}:{http2_port} ssl http2;
         root {directory}/www;
         default_type application/octet-stream;
     }}
@@ -78,6 +79,7 @@ class Servers:
     host: str
     port: int
     tls_port: int
+    http2_port: int
     upload_port: int
     directory: str
 
@@ -102,14 +104,14 @@ def running_servers() -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name, contextlib.ExitStack() as stack:
         directory = Path(name)
         directory.chmod(0o755)
-        port, tls_port, upload_port = _free_ports(3)
-        servers = Servers(HOST, port, tls_port, upload_port, name)
+        ports = _free_ports(4)
+        servers = Servers(HOST, *ports, name)
         _write_files(directory, servers)
         config = str(directory / "nginx.conf")
         stack.enter_context(_running([nginx, "-e", "stderr", "-p", name, "-c", config]))
         sink = [sys.executable, "-m", "benchmarks.sink", HOST, str(servers.upload_port)]
         stack.enter_context(_running(sink))
-        for needed in (port, tls_port, upload_port):
+        for needed in ports:
             _wait_for(needed)
         yield servers
 
@@ -135,6 +137,7 @@ def _write_files(directory: Path, servers: Servers) -> None:
             host=HOST,
             port=servers.port,
             tls_port=servers.tls_port,
+            http2_port=servers.http2_port,
         )
     )
 

@@ -55,6 +55,7 @@ HOMES = {
     f"{CORE}/_protocol/h11_engine.py": {"h11"},
     f"{CORE}/_protocol/httptools_engine.py": {"httptools"},
     f"{CORE}/_protocol/http2_engine.py": {"h2", "hpack"},
+    f"{CORE}/_protocol/http2_hpack.py": {"hpack"},
     f"{CORE}/_protocol/socks5.py": {"socksio"},
 }
 

@@ -8,9 +8,8 @@ find nothing to raise, because the callers keep the same account and ask it firs
 the encoder's table, the frames themselves. What it is *told* of what arrives is no more than moves
 that account. It never sees a response: it would make connection errors of stream errors (RFC 9113,
 section 5.4), count windows by a policy of its own, and close itself on GOAWAY, dropping streams
-that the peer means to finish. So responses are decoded and judged by us, once, and when both
-messages of a stream are whole, `h2` is told that it is closed in the shortest way there is: as if
-the peer had reset it.
+that the peer means to finish. So responses are decoded and judged by us, once, and when a stream
+is over, it is taken out of the account.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from h2.connection import H2Connection
 from h2.events import Event, StreamReset
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
-from hpack import Decoder, NeverIndexedHeaderTuple
+from hpack import NeverIndexedHeaderTuple
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 
 from httpcore_core._models import Headers
@@ -29,10 +28,10 @@ from .http2_fields import Secret
 from .http2_frames import (
     ConnectionFault,
     ErrorCode,
-    build_rst_stream,
     build_settings,
     build_window_update,
 )
+from .http2_hpack import FieldDecoder, FieldEncoder
 
 MAX_TABLE_SIZE = 4096
 """Of the encoder's table, whatever the peer offers: what is in it is searched for every field."""
@@ -59,19 +58,24 @@ _KNOWN = frozenset(
 
 
 class _Connection(H2Connection):
-    """Of closed streams h2 is never told anything: it need not remember thousands of them."""
+    """One whose closed streams are taken out of `streams` by us, as soon as they are."""
 
-    MAX_CLOSED_STREAMS = 16
+    @property
+    def open_outbound_streams(self) -> int:
+        """h2 asks before it opens a stream, and would look at each of them to find out."""
+        return len(self.streams)
 
 
 class Engine:
     """One connection's account."""
 
-    __slots__ = ("_decoder", "_h2", "has_data")
+    __slots__ = ("_decoder", "_h2", "_max_header_bytes", "has_data")
 
     def __init__(self, stream_window: int, max_frame_size: int, max_header_bytes: int) -> None:
-        self._decoder = Decoder(max_header_list_size=max_header_bytes)
+        self._decoder = FieldDecoder(max_header_bytes)
+        self._max_header_bytes = max_header_bytes
         self._h2 = _Connection(_CONFIG)
+        self._h2.encoder = FieldEncoder()
         self._h2.local_settings = Settings(
             client=True,
             initial_values={
@@ -110,6 +114,7 @@ class Engine:
 
     def reset(self, stream_id: int, code: int) -> None:
         self._h2.reset_stream(stream_id, code)
+        self.closed(stream_id)
         self.has_data = True
 
     def window(self, stream_id: int) -> int:
@@ -158,12 +163,14 @@ class Engine:
         """Returns False if the stream's window overflowed and it was reset (section 6.9.1)."""
         events = self._tell(build_window_update(stream_id, increment))
         overflowed = any(isinstance(event, StreamReset) for event in events)
-        self.has_data |= overflowed
+        if overflowed:
+            self.closed(stream_id)
+            self.has_data = True
         return not overflowed
 
     def closed(self, stream_id: int) -> None:
-        """The stream is over, and nothing is to be sent about it."""
-        self._tell(build_rst_stream(stream_id, ErrorCode.NO_ERROR))
+        """The stream is over, and nothing is to be sent about it any more."""
+        self._h2.streams.pop(stream_id, None)
 
     def _tell(self, frame: bytes) -> list[Event]:
         try:
@@ -174,9 +181,9 @@ class Engine:
     def decode(self, block: bytes) -> list[tuple[bytes, bytes]]:
         """A field block. Any error leaves the table unusable: RFC 9113, section 4.3."""
         try:
-            return list(self._decoder.decode(block, raw=True))
+            return self._decoder.decode(block)
         except OversizedHeaderListError as exc:
-            text = f"the header fields are over {self._decoder.max_header_list_size} bytes"
+            text = f"the header fields are over {self._max_header_bytes} bytes"
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, text) from exc
         except (HPACKError, IndexError) as exc:  # the latter from a block that ends too early
             text = f"illegal header compression: {type(exc).__name__}"

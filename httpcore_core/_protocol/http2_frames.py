@@ -79,10 +79,6 @@ def build_window_update(stream_id: int, increment: int) -> bytes:
     return build(WINDOW_UPDATE, 0, stream_id, _number.pack(increment))
 
 
-def build_rst_stream(stream_id: int, code: int) -> bytes:
-    return build(RST_STREAM, 0, stream_id, _number.pack(code))
-
-
 def build_settings(settings: dict[int, int]) -> bytes:
     return build(SETTINGS, 0, 0, b"".join(_setting.pack(*item) for item in settings.items()))
 

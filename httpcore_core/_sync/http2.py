@@ -93,7 +93,9 @@ class HTTP2Connection(HTTP2Wire, Transport):
         keepalive = None
         if interval is not None:
             keepalive = KeepAlive(interval, options.ping_timeout, clock())
-        super().__init__(stream, HTTP2Protocol(options), keepalive, clock)
+        protocol = HTTP2Protocol(options)
+        protocol.start()  # whatever is written first, the preface comes before it
+        super().__init__(stream, protocol, keepalive, clock)
         self.origin = origin
         self.request_count = 0
         self.reason_closed: str | None = None
@@ -151,13 +153,10 @@ class HTTP2Connection(HTTP2Wire, Transport):
             raise
 
     def _prepare(self, exchange: Exchange) -> None:
-        """See to it that the preface leaves, and that what the server can do is known if it has
-        to be."""
-        with self.lock:
-            is_first = not self._is_started
-            self._is_started = True
-            if is_first:
-                self.protocol.start()
+        """Tell the trace of the preface, and learn what the server can do if that has to be known;
+        otherwise the preface leaves with the first request."""
+        is_first = not self._is_started
+        self._is_started = True
         limit, deadline = exchange.timeouts.write, exchange.deadline
         if is_first and exchange.trace is not None:
             info = {"stream": self._stream}
@@ -310,7 +309,7 @@ class HTTP2Connection(HTTP2Wire, Transport):
         with self.lock:
             protocol = self.protocol
             is_busy = bool(protocol.open_streams)
-            if self._is_started and not (self._is_writing or self._out):
+            if not (self._is_writing or self._out):
                 protocol.shutdown()
                 goodbye = protocol.data_to_send()
         if goodbye:

@@ -460,7 +460,11 @@ class SharingMachine(RuleBasedStateMachine):
             and not (waiter.slot is not None and waiter.slot.state in (CLOSING, CLOSED))
         ]
 
-    @rule(key=keys, fresh=st.sampled_from([False, False, True]), share=st.sampled_from([True, True, False]))  # fmt: skip
+    @rule(
+        key=keys,
+        fresh=st.sampled_from([False, False, True]),
+        share=st.sampled_from([True, True, False]),
+    )
     def ask(self, key: str, fresh: bool, share: bool) -> None:
         waiter = Waiter(key, fresh=fresh, since=self.now, may_share=share)
         self.policy.acquire(waiter, self.now)
