@@ -127,14 +127,21 @@ class AsyncHTTP2Wire:
             left = None if deadline is None else max(deadline - self.clock(), 0.0)
             budget = left if self._keepalive is None else self._keep_alive(self._keepalive, left)
             try:
-                data = await self._stream.read(READ_SIZE, budget)
+                self.receive(await self._stream.read(READ_SIZE, budget))
             except ReadTimeout:
                 if left is not None and (budget == left or left <= 0.0):
                     raise
             except TransportError as exc:
                 self.lost(exc)
-            else:
-                self.receive(data)
+            except BaseException as exc:
+                self._check_interrupted(exc)
+                raise
+
+    def _check_interrupted(self, exc: BaseException) -> None:
+        """A read that is cancelled has taken nothing. One that is interrupted, by a signal, may
+        have taken bytes that nobody will ever see."""
+        if not may_go_on(exc):
+            self.lost(ReadError("a read was interrupted"))
 
     def _keep_alive(self, keepalive: KeepAlive, left: float | None) -> float:
         """See whether the peer is alive, if it has said nothing for long; returns for how long to
@@ -229,6 +236,9 @@ class AsyncHTTP2Wire:
                 self.receive(data)
         except TransportError as exc:
             self.lost(exc)
+        except BaseException as exc:
+            self._check_interrupted(exc)
+            raise
         finally:
             self._leave(self, None)
 
@@ -377,6 +387,9 @@ class AsyncHTTP2Wire:
             pass  # it was a message of TLS's own
         except TransportError as exc:
             self.lost(exc)
+        except BaseException as exc:
+            self._check_interrupted(exc)
+            raise
         finally:
             self._leave(self, None)
 

@@ -40,7 +40,8 @@ class TimerHandle(Protocol):
 def may_go_on(error: BaseException) -> bool:
     """Whether `error`, raised by a write, is a time limit or a cancellation, after which a stream
     can tell what it has taken. After an interrupt, which comes anywhere, none can."""
-    return isinstance(error, WriteTimeout) or not isinstance(error, (Exception, KeyboardInterrupt))
+    interrupts = (Exception, KeyboardInterrupt, SystemExit)
+    return isinstance(error, WriteTimeout) or not isinstance(error, interrupts)
 
 
 class NetworkStream:

@@ -194,8 +194,8 @@ class PoolPolicy(PoolSharing):
         slot.requests = 1
         assert slot.waiter is not None  # or it would have been given up
         self.wake.append(slot.waiter)
-        if shared or slot.waiter.may_share:
-            self._turned_out(slot, slot.waiter, shared)
+        if shared or slot.waiter.may_share or slot in slot.origin.dialing:
+            self._turned_out(slot, shared)
 
     def dial_failed(self, slot: Slot, error: BaseException) -> None:
         """The dial failed and left no socket behind."""
@@ -318,7 +318,7 @@ class PoolPolicy(PoolSharing):
         heir = None
         if slot.riders:
             heir, _ = slot.riders.popitem(last=False)
-            heir.rides = False
+            self._rides(heir, origin, False)
         elif self._ring.demand <= self._total.leaving or not self._ring.overtaken(origin):
             heir = origin.next_waiter()
             if heir is not None:

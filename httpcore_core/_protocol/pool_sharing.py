@@ -100,7 +100,7 @@ class PoolSharing(PoolState):
             slot.riders = OrderedDict()
         slot.riders[waiter] = None
         waiter.slot = slot
-        waiter.rides = True
+        self._rides(waiter, origin, True)
         if len(slot.riders) + 1 >= origin.stream_limit:
             del origin.dialing[slot]
         return True
@@ -115,16 +115,23 @@ class PoolSharing(PoolState):
 
     def _get_off(self, waiter: Waiter, slot: Slot) -> None:
         """A rider gives up."""
-        waiter.rides = False
+        self._rides(waiter, slot.origin, False)
         if slot.riders is not None:
             slot.riders.pop(waiter, None)
+
+    def _rides(self, waiter: Waiter, origin: OriginState, rides: bool) -> None:
+        if waiter.rides is not rides:
+            waiter.rides = rides
+            change = 1 if rides else -1
+            origin.riding += change
+            self._total.riding += change
 
     def _seat(self, slot: Slot, waiter: Waiter) -> None:
         """`waiter` is to use the shared connection, beside others."""
         slot.users += 1
         slot.requests += 1
         waiter.slot = slot
-        waiter.rides = False
+        self._rides(waiter, slot.origin, False)
         self._note_room(slot)
 
     def _fill(self, slot: Slot) -> None:
@@ -184,7 +191,7 @@ class PoolSharing(PoolState):
         riders, slot.riders = slot.riders, None
         for waiter in riders or ():
             waiter.slot = None
-            waiter.rides = False
+            self._rides(waiter, slot.origin, False)
             if self._closed_error is not None:
                 waiter.error = self._closed_error()
                 self.wake.append(waiter)
@@ -217,7 +224,7 @@ class PoolSharing(PoolState):
         if waiter.may_share and origin.multiplexed is not False and origin.stream_limit > 1:
             origin.dialing[slot] = None
 
-    def _turned_out(self, slot: Slot, waiter: Waiter, shared: bool) -> None:
+    def _turned_out(self, slot: Slot, shared: bool) -> None:
         """The connection is open, and it is known whether it can be shared."""
         origin = slot.origin
         slot.shared = shared
@@ -227,7 +234,7 @@ class PoolSharing(PoolState):
             self.wake += slot.riders or ()  # what they wait for is not the dial any more
             if self._closed_error is not None:
                 self.retire(slot, "pool closed")
-        elif waiter.may_share:
+        else:
             origin.multiplexed = False
             origin.dialing.pop(slot, None)
             self._scatter(slot)
@@ -236,7 +243,7 @@ class PoolSharing(PoolState):
         riders, slot.riders = slot.riders, None
         for waiter in riders or ():
             waiter.slot = None
-            waiter.rides = False
+            self._rides(waiter, slot.origin, False)
             waiter.error = error()
             self.wake.append(waiter)
 

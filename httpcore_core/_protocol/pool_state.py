@@ -119,13 +119,8 @@ class PoolState:
         return bool(self._idle.order or self._with_room)
 
     def request_count(self) -> int:
-        """Requests that have a connection, or wait for one that is being made for them."""
-        count = 0
-        for slot in self._slots:
-            if slot.state in (CONNECTING, ACTIVE):
-                count += slot.users or 1
-                count += len(slot.riders or ())
-        return count
+        """Requests that have a connection, or one that is being made for them."""
+        return sum(slot.users or 1 for slot in self._slots if slot.state in (CONNECTING, ACTIVE))
 
     @property
     def is_busy(self) -> bool:

@@ -55,7 +55,17 @@ class Tally:
     """Running counts. `active` is what remains of `live`, so that handing an idle connection to
     a request, and taking it back, counts nothing but `reused`."""
 
-    __slots__ = ("closed", "closing", "leaving", "live", "opened", "queued", "reused", "unopened")
+    __slots__ = (
+        "closed",
+        "closing",
+        "leaving",
+        "live",
+        "opened",
+        "queued",
+        "reused",
+        "riding",
+        "unopened",
+    )
 
     def __init__(self) -> None:
         self.live = 0  # every slot that is not gone
@@ -63,6 +73,7 @@ class Tally:
         self.leaving = 0  # CLOSING, or draining: will be gone without anybody's doing
         self.closing = 0  # of the leaving, those which had been opened
         self.queued = 0
+        self.riding = 0  # waiters for what another's dial turns out to be; users see them queued
         self.opened = 0
         self.reused = 0
         self.closed: dict[str, int] = {}
@@ -100,7 +111,7 @@ class Tally:
         lost = self.live - self.unopened
         if lost:
             self.closed["forgotten"] = self.closed.get("forgotten", 0) + lost
-        self.live = self.unopened = self.leaving = self.closing = self.queued = 0
+        self.live = self.unopened = self.leaving = self.closing = self.queued = self.riding = 0
 
     def snapshot(self, idle: int) -> OriginStats:
         return OriginStats(
@@ -108,7 +119,7 @@ class Tally:
             idle=idle,
             connecting=self.unopened,
             closing=self.closing,
-            queued=self.queued,
+            queued=self.queued + self.riding,
             opened=self.opened,
             reused=self.reused,
             closed=MappingProxyType(dict(self.closed)),

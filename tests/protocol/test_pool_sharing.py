@@ -87,7 +87,7 @@ def test_t8_requests_at_once_open_one_connection() -> None:
     waiters = pool.asks(100)
     slot = got(waiters[0])
     assert all(got(waiter) is slot and waiter.rides for waiter in waiters[1:])
-    assert (pool.stats().connecting, pool.stats().queued) == (1, 0)
+    assert (pool.stats().connecting, pool.stats().queued) == (1, 99)
     pool.connected(slot, NOW, shared=True)
     assert pool.take_wake() == waiters
     assert not waiters[0].rides  # one may send, until the limit is known
@@ -301,6 +301,18 @@ def test_p1_who_gives_up_his_dial_leaves_it_to_who_rides() -> None:
     pool.connected(slot, NOW, shared=True)
     assert pool.take_wake() == [second]
     assert slot.users == 1
+
+
+def test_p1_a_dial_may_be_left_to_who_cannot_share() -> None:
+    pool = Pool(1)
+    first, second = pool.ask(), pool.ask(may_share=False)
+    slot = got(first)
+    slot.dialing = True
+    pool.cancel(first, NOW)
+    assert slot.waiter is second
+    pool.connected(slot, NOW, shared=False)
+    pool.leave(slot)
+    assert (slot.state, pool.ask().rides) == (ACTIVE, False)
 
 
 def test_p1_a_dial_that_nobody_waits_for_is_given_up() -> None:
@@ -554,7 +566,7 @@ class SharingMachine(RuleBasedStateMachine):
     def users_are_those_who_hold(self) -> None:
         for slot in self.policy.slots():
             holders, riders = self.holders(slot), self.riders(slot)
-            assert riders == list(slot.riders or ())
+            assert set(riders) == set(slot.riders or ())
             if slot.state == ACTIVE and slot.shared:
                 assert slot.users == len(holders) > 0
             elif slot.state in (ACTIVE, CONNECTING):
@@ -631,5 +643,5 @@ class SharingMachine(RuleBasedStateMachine):
 
 def test_p2_p3_t7_t8_sharing_agrees_with_the_model() -> None:
     run_state_machine_as_test(
-        SharingMachine, settings=settings(max_examples=300, stateful_step_count=50, deadline=None)
+        SharingMachine, settings=settings(max_examples=300, stateful_step_count=40, deadline=None)
     )
