@@ -66,14 +66,15 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests, but for those which need servers from the system's packages.
 
-    On the oldest Python with h11 as the HTTP/1.1 engine, on the others with httptools."""
+    On the oldest Python with h11 as the HTTP/1.1 engine, on the others with httptools. Four at a
+    time: most of them wait for something."""
     session.install(*BOTH_DISTRIBUTIONS, *group("test"))
     engine = "h11" if session.python == PYTHONS[0] != NEWEST else "httptools"
     session.run(
         "python",
         "-m",
         "pytest",
-        *(session.posargs or ["-m", "not interop"]),
+        *(session.posargs or ["-n", "4", "-m", "not interop"]),
         env={"TEST_HTTP1_ENGINE": engine},
     )
 

@@ -127,21 +127,24 @@ class HTTP2Wire:
             left = None if deadline is None else max(deadline - self.clock(), 0.0)
             budget = left if self._keepalive is None else self._keep_alive(self._keepalive, left)
             try:
-                self.receive(self._stream.read(READ_SIZE, budget))
+                self._read(budget)
             except ReadTimeout:
                 if left is not None and (budget == left or left <= 0.0):
                     raise
-            except TransportError as exc:
-                self.lost(exc)
-            except BaseException as exc:
-                self._check_interrupted(exc)
-                raise
 
-    def _check_interrupted(self, exc: BaseException) -> None:
-        """A read that is cancelled has taken nothing. One that is interrupted, by a signal, may
-        have taken bytes that nobody will ever see."""
-        if not may_go_on(exc):
-            self.lost(ReadError("a read was interrupted"))
+    def _read(self, budget: float | None) -> None:
+        """Read once, for all. A read that is cancelled has taken nothing; one that is interrupted,
+        by a signal, may have taken bytes that nobody will ever see."""
+        try:
+            self.receive(self._stream.read(READ_SIZE, budget))
+        except ReadTimeout:
+            raise
+        except TransportError as exc:
+            self.lost(exc)
+        except BaseException as exc:
+            if not may_go_on(exc):
+                self.lost(ReadError("a read was interrupted"))
+            raise
 
     def _keep_alive(self, keepalive: KeepAlive, left: float | None) -> float:
         """See whether the peer is alive, if it has said nothing for long; returns for how long to
@@ -236,8 +239,8 @@ class HTTP2Wire:
                 self.receive(data)
         except TransportError as exc:
             self.lost(exc)
-        except BaseException as exc:
-            self._check_interrupted(exc)
+        except BaseException:
+            self.lost(ReadError("a read was interrupted"))
             raise
         finally:
             self._leave(self, None)
@@ -382,23 +385,16 @@ class HTTP2Wire:
             turn.wait(self._write_budget(limit, deadline))
             return
         try:
-            self.receive(self._stream.read(READ_SIZE, 0.0))
+            self._read(0.0)
         except ReadTimeout:
             pass  # it was a message of TLS's own
-        except TransportError as exc:
-            self.lost(exc)
-        except BaseException as exc:
-            self._check_interrupted(exc)
-            raise
         finally:
             self._leave(self, None)
 
-    # The connection has these
+    # The connection has these: the number of streams has changed; nothing more will be received
 
     def on_limit(self) -> None:
-        """The number of streams that may be open has changed."""
         raise NotImplementedError
 
     def on_end(self) -> None:
-        """Nothing more will be received."""
         raise NotImplementedError
