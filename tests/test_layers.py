@@ -60,7 +60,7 @@ HOMES = {
 }
 
 MAX_LINES = 400
-MAX_DRIVER_LINES = 2600  # without comments, docstrings and blank lines
+MAX_DRIVER_LINES = 2700  # without comments, docstrings and blank lines
 
 
 class Import(NamedTuple):

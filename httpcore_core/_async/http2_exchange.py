@@ -134,7 +134,7 @@ class AsyncHTTP2Exchange:
                     if not self.stream.awaiting_continue or self.stream.closed:
                         break
                     turn = self._connection.join(self.stream)
-                await self._connection.wait(self.stream, turn, deadline)
+                await self._connection.wait(turn, deadline)
         except ReadTimeout:
             if exchange.expires_within(CLOCK_SLACK, clock()):
                 raise
@@ -171,7 +171,7 @@ class AsyncHTTP2Exchange:
     async def _await_window(self, turn: Any) -> None:
         limit = self._exchange.timeouts.write
         try:
-            await self._connection.wait(self.stream, turn, self._deadline(limit))
+            await self._connection.wait(turn, self._deadline(limit))
         except ReadTimeout as exc:
             text = "the server's flow-control window stayed closed"
             raise WriteTimeout(text, limit=limit) from exc
@@ -235,7 +235,7 @@ class AsyncHTTP2Exchange:
                     has_output = protocol.has_data_to_send
                     break
                 turn = connection.join(stream)
-            await connection.wait(stream, turn, deadline)
+            await connection.wait(turn, deadline)
         if has_output:
             connection.write_soon()
         return event
@@ -294,7 +294,7 @@ class AsyncHTTP2Exchange:
                 view = view[count:]
                 await connection.flush(limit, None)
             else:
-                await connection.wait(stream, turn, self.due(limit))
+                await connection.wait(turn, self.due(limit))
 
     def is_readable(self) -> bool:
         """Whether a read of the tunnel would not wait."""

@@ -27,7 +27,7 @@ that sends single bytes could fill many times the window in memory."""
 
 
 class HTTP2Stream:
-    """One exchange. `waiter` is the driver's, to remember whom to wake.
+    """One exchange. `waiters` is the driver's, to remember whom to wake.
 
     `refused`: the server has certainly not processed the request, so that it may be sent again
     whatever its method (RFC 9113, section 8.7). `reset_code`: the code with which the server reset
@@ -61,14 +61,14 @@ class HTTP2Stream:
         "trailers",
         "tunnel",
         "unread",
-        "waiter",
+        "waiters",
     )
 
     def __init__(self, stream_id: int, plan: RequestPlan, tunnel: bool, window: int) -> None:
         self.id = stream_id
         self.plan = plan
         self.tunnel = tunnel  # a CONNECT, extended or not
-        self.waiter: Any = None
+        self.waiters: tuple[Any, ...] = ()
         # The request.
         self.to_send = None if tunnel else plan.content_length  # bytes to come, if that is known
         self.request_complete = self.to_send == 0

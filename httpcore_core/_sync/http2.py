@@ -176,8 +176,8 @@ class HTTP2Connection(HTTP2Wire, Transport):
             with self.lock:
                 if self.protocol.has_settings or self.protocol.is_closed:
                     break
-                turn = self.join(exchange)
-            self.wait(exchange, turn, due)
+                turn = self.join(None)
+            self.wait(turn, due)
         exchange.phase = "send"
 
     def open(self, exchange: Exchange) -> HTTP2Stream:
@@ -238,10 +238,10 @@ class HTTP2Connection(HTTP2Wire, Transport):
                 if stream.tunnel and stream.response_complete and stream.may_send_body:
                     self.protocol.end_stream(stream)
                 self.protocol.close_stream(stream, code)
-                reader = self.let_go(stream)
+                waiters = self.let_go(stream)
                 has_output = self.protocol.has_data_to_send
-            if reader is not None:
-                reader.set()
+            for waiter in waiters:
+                waiter.set()
             if has_output:
                 self.write_soon()
         self._give_back()

@@ -134,7 +134,7 @@ class HTTP2Exchange:
                     if not self.stream.awaiting_continue or self.stream.closed:
                         break
                     turn = self._connection.join(self.stream)
-                self._connection.wait(self.stream, turn, deadline)
+                self._connection.wait(turn, deadline)
         except ReadTimeout:
             if exchange.expires_within(CLOCK_SLACK, clock()):
                 raise
@@ -171,7 +171,7 @@ class HTTP2Exchange:
     def _await_window(self, turn: Any) -> None:
         limit = self._exchange.timeouts.write
         try:
-            self._connection.wait(self.stream, turn, self._deadline(limit))
+            self._connection.wait(turn, self._deadline(limit))
         except ReadTimeout as exc:
             text = "the server's flow-control window stayed closed"
             raise WriteTimeout(text, limit=limit) from exc
@@ -235,7 +235,7 @@ class HTTP2Exchange:
                     has_output = protocol.has_data_to_send
                     break
                 turn = connection.join(stream)
-            connection.wait(stream, turn, deadline)
+            connection.wait(turn, deadline)
         if has_output:
             connection.write_soon()
         return event
@@ -294,7 +294,7 @@ class HTTP2Exchange:
                 view = view[count:]
                 connection.flush(limit, None)
             else:
-                connection.wait(stream, turn, self.due(limit))
+                connection.wait(turn, self.due(limit))
 
     def is_readable(self) -> bool:
         """Whether a read of the tunnel would not wait."""
