@@ -57,6 +57,7 @@ class Exchange:
     body_started = False  # the body's iterator has been asked for something
     answered = False  # any byte of the response has arrived
     refused = False  # the server has certainly not processed the request
+    was_reset = False  # and the connection is still good
     reused = False  # the connection had been in use, or idle, before
     retried = False  # after a connection that turned out dead
     retried_at = 0.0

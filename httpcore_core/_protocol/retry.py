@@ -44,6 +44,10 @@ def backoff_delays(retries: int) -> Iterator[float]:
 MAX_ATTEMPTS = 3
 """For a request that is refused again and again."""
 
+REFUSED_DELAYS = (0.05, 0.3)
+"""Seconds before the second and the third, where a server has refused a stream on a connection that
+it keeps: some count a stream that was reset for a moment longer than we do."""
+
 
 class Verdict(Enum):
     """Whether to send a request again: true for the first two. The value says why."""
@@ -78,3 +82,8 @@ def may_retry(error: BaseException, exchange: Exchange) -> Verdict:
     if exchange.wrote and not exchange.plan.idempotent:
         return Verdict.NOT_IDEMPOTENT
     return Verdict.RETRY
+
+
+def refused_delay(exchange: Exchange) -> float:
+    """The pause, in seconds, before a request is sent again that was refused."""
+    return REFUSED_DELAYS[min(exchange.attempts, 2) - 1] if exchange.was_reset else 0.0

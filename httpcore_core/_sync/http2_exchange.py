@@ -224,8 +224,9 @@ class HTTP2Exchange:
         deadline, due = self._exchange.deadline, self.due(limit)
         return due if deadline is None or (due is not None and due < deadline) else deadline
 
-    def next_event(self, deadline: float | None) -> Event:
-        """What has been received next for this stream, or is by the deadline."""
+    def next_event(self, deadline: float | None, *, once: bool = False) -> Event:
+        """What has been received next for this stream, or is by the deadline; with `once` also
+        NEED_DATA, if it was something else that came."""
         connection, stream = self._connection, self.stream
         protocol = connection.protocol
         while True:
@@ -236,6 +237,11 @@ class HTTP2Exchange:
                     break
                 turn = connection.join(stream)
             connection.wait(turn, deadline)
+            if once:
+                once = False
+                with connection.lock:
+                    if not stream.is_readable:
+                        return NEED_DATA
         if has_output:
             connection.write_soon()
         return event
@@ -266,10 +272,13 @@ class HTTP2Exchange:
         """The next piece of the body; ``b""`` at its end."""
         exchange.phase = "receive body"
         try:
-            if self._is_uploading:
-                self._upload()
-                exchange.phase = "receive body"
-            event = self.next_event(self._deadline(exchange.timeouts.read))
+            event: Event = NEED_DATA
+            while event is NEED_DATA:
+                if self._is_uploading:
+                    self._upload()
+                    exchange.phase = "receive body"
+                deadline = self._deadline(exchange.timeouts.read)
+                event = self.next_event(deadline, once=self._is_uploading)
             if event is END:
                 return b""
             assert isinstance(event, bytes)
@@ -340,6 +349,7 @@ class HTTP2Exchange:
         exchange, stream, connection = self._exchange, self.stream, self._connection
         exchange.answered = stream.has_response_bytes
         exchange.refused = stream.refused
+        exchange.was_reset = stream.refused and stream.reset_code is not None
         if stream.needs_http1 and connection.falls_back:
             exchange.refused = True
             exchange.insist_on_http1()

@@ -118,6 +118,9 @@ class HTTP2Wire(HTTP2Reader):
         """Write until nothing is left, and give the role back; it is still ours after an error."""
         stream = self._stream
         while not self._write_now():
+            if self.protocol.is_closed:
+                self._write_failed(WriteError("the server has closed the connection"))
+                return
             data, seen = self._out, self._read_count
             try:
                 budget = self._write_budget(limit, deadline)

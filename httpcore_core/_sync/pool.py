@@ -30,7 +30,7 @@ from .._options import (
 )
 from .._protocol.engine import choose_engine, require_http2
 from .._protocol.pool import IDLE, PoolPolicy, PoolStats
-from .._protocol.retry import may_retry
+from .._protocol.retry import Verdict, may_retry, refused_delay
 from .connection import HTTPConnection
 from .leasing import PoolLeasing
 from .transport import make_exchange
@@ -141,9 +141,13 @@ class ConnectionPool(PoolLeasing):
             try:
                 return slot.connection.handle(exchange)  # type: ignore[no-any-return]
             except TransportError as exc:
-                if not may_retry(exc, exchange):
+                verdict = may_retry(exc, exchange)
+                delay = refused_delay(exchange) if verdict is Verdict.RETRY_REFUSED else 0.0
+                if not verdict or exchange.expires_within(delay, self._now()):
                     raise
             exchange.rewind(self._now())
+            if delay:
+                self._backend.sleep(delay)
 
     # Closing
 

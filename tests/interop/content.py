@@ -12,6 +12,9 @@ MIB = 1024 * 1024
 LARGE = 100 * MIB
 
 SMALL = b"A small file.\n"
+NUMBERED = [(b"%02d," % number) * number * number for number in range(100)]
+"""No two are alike, in length or in content: from nothing to two HTTP/2 frames."""
+
 TEXT = b"".join(b"Line %d of a text that can be compressed.\n" % number for number in range(8000))
 
 
@@ -35,14 +38,17 @@ def file_digest(path: Path) -> str:
 
 
 class Content:
-    """The directory `path` has ``small.txt``, ``text.txt``, ``medium.bin`` (10 MiB) and
-    ``large.bin`` (100 MiB); every server has it at its root."""
+    """The directory `path` has ``small.txt``, ``text.txt``, ``medium.bin`` (10 MiB), ``large.bin``
+    (100 MiB) and ``numbered/0.txt`` to ``99.txt``; every server has it at its root."""
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="h"))
         self.path.chmod(0o755)
         (self.path / "small.txt").write_bytes(SMALL)
         (self.path / "text.txt").write_bytes(TEXT)
+        (self.path / "numbered").mkdir()
+        for number, body in enumerate(NUMBERED):
+            (self.path / f"numbered/{number}.txt").write_bytes(body)
         for name, size in (("medium.bin", 10 * MIB), ("large.bin", LARGE)):
             with open(self.path / name, "wb") as file:
                 file.writelines(pieces(size))

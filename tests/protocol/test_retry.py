@@ -10,7 +10,13 @@ import pytest
 from httpcore_core import _exceptions as exceptions
 from httpcore_core._models import ByteStream, Request, SyncByteStream
 from httpcore_core._protocol.exchange import Exchange
-from httpcore_core._protocol.retry import Verdict, backoff_delays, may_retry
+from httpcore_core._protocol.retry import (
+    MAX_ATTEMPTS,
+    Verdict,
+    backoff_delays,
+    may_retry,
+    refused_delay,
+)
 
 
 class OneShot(SyncByteStream):
@@ -116,6 +122,45 @@ def test_p6_a_one_shot_body_that_has_started_is_never_sent_again() -> None:
 
 def test_p6_a_one_shot_body_that_has_not_started_can_be_sent_whole() -> None:
     assert decide(exchange(replayable=False, body_started=False)) is Verdict.RETRY
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_t3_t4_what_was_refused_is_sent_again_whatever_its_method(method: bytes) -> None:
+    request = exchange(method)
+    request.refused = True
+    assert decide(request, reused=False) is Verdict.RETRY_REFUSED
+    assert decide(request, reused=True) is Verdict.RETRY_REFUSED
+
+
+def test_p6_t3_but_not_a_one_shot_body_that_has_started() -> None:
+    request = exchange(replayable=False)
+    request.refused = True
+    assert decide(request) is Verdict.BODY_CONSUMED
+
+
+def test_c21_three_attempts_in_all_and_only_what_was_sent_counts() -> None:
+    request = exchange(b"POST")
+    for _ in range(MAX_ATTEMPTS - 1):
+        request.refused = request.wrote = True
+        assert decide(request)
+        request.rewind(0.0)
+    request.refused = request.wrote = True
+    assert decide(request) is Verdict.ALREADY_RETRIED
+    request = exchange(b"POST", wrote=False)
+    for _ in range(10):
+        request.refused = True
+        assert decide(request)
+        request.rewind(0.0)
+
+
+def test_t4_a_stream_that_was_refused_is_tried_again_after_a_pause() -> None:
+    request = exchange()
+    request.refused = True
+    assert refused_delay(request) == 0.0  # by GOAWAY: another connection is not concerned
+    request.was_reset = True
+    assert 0.0 < refused_delay(request) < 0.1
+    request.attempts = 2
+    assert 0.1 < refused_delay(request) < 1.0
 
 
 def test_p5_p6_every_combination() -> None:

@@ -3,9 +3,6 @@ when it is reloaded (P5, P7). No idempotent request may fail for it."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,12 +11,13 @@ from httpcore_core import AsyncConnectionPool, NetworkError, RemoteProtocolError
 from httpcore_core._backends.auto import AutoBackend
 from tests.certificates import Certificates
 from tests.concurrency import AsyncTaskGroup
-from tests.interop.content import SMALL, TEXT
+from tests.interop.content import TEXT
 from tests.interop.servers.haproxy import HAProxy
 from tests.interop.servers.nginx import Nginx
 from tests.interop.servers.process import wait_until
 
 from .asking import ask, field, get
+from .reloading import reload_under_load
 
 pytestmark = pytest.mark.interop
 
@@ -140,53 +138,6 @@ async def test_p5_closed_at_the_very_moment_of_use(nginx: Nginx, settled: Any) -
 
 
 # When it is reloaded
-
-
-class Reloads(threading.Thread):
-    """Reload a server three times, while the test goes on."""
-
-    def __init__(self, reload: Callable[[], None]) -> None:
-        super().__init__(daemon=True)
-        self._reload = reload
-        self.is_over = False
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            for _ in range(3):
-                time.sleep(0.15)  # some load first
-                self._reload()
-            time.sleep(0.15)
-        except BaseException as exc:
-            self.error = exc
-        finally:
-            self.is_over = True
-
-
-async def reload_under_load(pool: AsyncConnectionPool, url: str, reload: Callable[[], None]) -> int:
-    """How many requests were answered meanwhile. Each is idempotent; none may fail."""
-    answered = []
-
-    async def worker(number: int, reloads: Reloads) -> None:
-        while not reloads.is_over:
-            response = await get(pool, f"{url}/small.txt")
-            assert response.content == SMALL
-            response = await get(pool, f"{url}/text.txt")
-            assert response.content == TEXT
-            response = await ask(pool, "PUT", f"{url}/upload/{number}", None, SMALL)
-            assert response.status in (201, 204)
-            answered.append(number)
-
-    reloads = Reloads(reload)
-    reloads.start()
-    try:
-        async with AsyncTaskGroup() as group:
-            for number in range(8):
-                group.start(worker, number, reloads)
-    finally:
-        reloads.join()
-    assert reloads.error is None, reloads.error
-    return len(answered) * 3
 
 
 @pytest.mark.parametrize("layer", ["plain", "tls"])

@@ -3,9 +3,6 @@ when it is reloaded (P5, P7). No idempotent request may fail for it."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,12 +11,13 @@ from httpcore_core import ConnectionPool, NetworkError, RemoteProtocolError, Tra
 from httpcore_core._backends.sync import SyncBackend
 from tests.certificates import Certificates
 from tests.concurrency import TaskGroup
-from tests.interop.content import SMALL, TEXT
+from tests.interop.content import TEXT
 from tests.interop.servers.haproxy import HAProxy
 from tests.interop.servers.nginx import Nginx
 from tests.interop.servers.process import wait_until
 
 from .asking import ask, field, get
+from .reloading import reload_under_load
 
 pytestmark = pytest.mark.interop
 
@@ -140,53 +138,6 @@ def test_p5_closed_at_the_very_moment_of_use(nginx: Nginx, settled: Any) -> None
 
 
 # When it is reloaded
-
-
-class Reloads(threading.Thread):
-    """Reload a server three times, while the test goes on."""
-
-    def __init__(self, reload: Callable[[], None]) -> None:
-        super().__init__(daemon=True)
-        self._reload = reload
-        self.is_over = False
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            for _ in range(3):
-                time.sleep(0.15)  # some load first
-                self._reload()
-            time.sleep(0.15)
-        except BaseException as exc:
-            self.error = exc
-        finally:
-            self.is_over = True
-
-
-def reload_under_load(pool: ConnectionPool, url: str, reload: Callable[[], None]) -> int:
-    """How many requests were answered meanwhile. Each is idempotent; none may fail."""
-    answered = []
-
-    def worker(number: int, reloads: Reloads) -> None:
-        while not reloads.is_over:
-            response = get(pool, f"{url}/small.txt")
-            assert response.content == SMALL
-            response = get(pool, f"{url}/text.txt")
-            assert response.content == TEXT
-            response = ask(pool, "PUT", f"{url}/upload/{number}", None, SMALL)
-            assert response.status in (201, 204)
-            answered.append(number)
-
-    reloads = Reloads(reload)
-    reloads.start()
-    try:
-        with TaskGroup() as group:
-            for number in range(8):
-                group.start(worker, number, reloads)
-    finally:
-        reloads.join()
-    assert reloads.error is None, reloads.error
-    return len(answered) * 3
 
 
 @pytest.mark.parametrize("layer", ["plain", "tls"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 
 from tests.certificates import Certificates
 
-from .process import Server
+from .process import HTTP2_LAYERS, Server, wait_until
 
 MODULE_DIRECTORIES = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules")
 MODULES = (
-    "mpm_event authz_core headers mime dav dav_fs setenvif env ssl deflate filter alias reqtimeout"
+    "mpm_event authz_core headers mime dav dav_fs setenvif env ssl http2 deflate filter alias"
+    " reqtimeout"
 )
 
 SETTINGS = """\
@@ -24,7 +26,7 @@ DefaultRuntimeDir {directory}
 PidFile {directory}/apache.pid
 Mutex file:{directory} default
 ErrorLog {log}
-LogLevel warn
+LogLevel warn mpm_event:notice
 {user}
 {modules}
 {listen}
@@ -49,6 +51,7 @@ Alias /limited {uploads}
 Alias /gzip {content}
 Alias /old-zipped {content}
 Alias /old {content}
+Redirect 204 /204
 <Directory />
     Require all granted
 </Directory>
@@ -85,6 +88,7 @@ class Apache(Server):
             self.host("tls", "SSLProtocol -all +TLSv1.2 +TLSv1.3"),
             self.host("tls12_client", "SSLProtocol -all +TLSv1.2\nSSLVerifyClient require"),
             self.host("tls13_client", "SSLProtocol -all +TLSv1.3\nSSLVerifyClient require"),
+            *[host for layer in HTTP2_LAYERS for host in self.http2_hosts(layer)],
         ]
         settings = SETTINGS.format(
             directory=self.directory,
@@ -103,9 +107,25 @@ class Apache(Server):
         path = self.file("apache.conf", settings)
         return ["-f", str(path), "-DFOREGROUND"]
 
+    def http2_hosts(self, layer: str) -> list[str]:
+        protocols = "Protocols h2 http/1.1" if layer == "tls_h2" else "Protocols h2c http/1.1"
+        return [
+            self.host(layer, protocols),
+            self.host(f"{layer}_1", f"{protocols}\nH2MaxSessionStreams 1"),
+            self.host(f"{layer}_128", f"{protocols}\nH2MaxSessionStreams 128"),
+        ]
+
     def host(self, name: str, settings: str = "") -> str:
-        tls = f"SSLEngine on\n{settings}" if name.startswith("tls") else ""
-        return f"<VirtualHost 127.0.0.1:{self.port(name)}>\n{tls}\n</VirtualHost>"
+        tls = "SSLEngine on" if name.startswith("tls") else ""
+        return f"<VirtualHost 127.0.0.1:{self.port(name)}>\n{tls}\n{settings}\n</VirtualHost>"
+
+    def reload(self) -> None:
+        """Its processes finish what they have begun, others take over ("graceful restart")."""
+        before = self.log().count("resuming normal operations")
+        self.process.send_signal(signal.SIGUSR1)
+        wait_until(
+            lambda: self.log().count("resuming normal operations") > before, "apache has restarted"
+        )
 
     def modules(self) -> list[str]:
         for directory in map(Path, MODULE_DIRECTORIES):

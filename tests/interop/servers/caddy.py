@@ -17,6 +17,12 @@ SETTINGS = """\
     servers {{
         protocols h1
     }}
+    servers 127.0.0.1:{tls_h2} {{
+        protocols h1 h2
+    }}
+    servers 127.0.0.1:{h2c} {{
+        protocols h1 h2c
+    }}
     storage file_system {directory}/storage
 }}
 
@@ -31,17 +37,20 @@ SETTINGS = """\
     handle /echo {{
         respond "{{http.request.body}}"
     }}
+    handle /204 {{
+        respond 204
+    }}
     handle {{
         root * {content}
         file_server
     }}
 }}
 
-http://:{plain} {{
+http://:{plain}, http://:{h2c} {{
     import site
 }}
 
-https://:{tls} {{
+https://:{tls}, https://:{tls_h2} {{
     tls {certificate} {key}
     import site
 }}
@@ -62,6 +71,8 @@ class Caddy(Server):
             content=self.content,
             plain=self.port("plain"),
             tls=self.port("tls"),
+            tls_h2=self.port("tls_h2"),
+            h2c=self.port("h2c"),
             certificate=certificate,
             key=key,
         )

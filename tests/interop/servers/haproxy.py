@@ -19,6 +19,7 @@ global
     ssl-default-bind-options ssl-min-ver TLSv1.2
     hard-stop-after 10s
     server-state-base {directory}
+    tune.h2.max-concurrent-streams {streams}
 
 defaults
     mode http
@@ -32,6 +33,8 @@ defaults
 frontend plain
     bind 127.0.0.1:{plain}
     bind 127.0.0.1:{tls} ssl crt {pem}
+    bind 127.0.0.1:{tls_h2} ssl crt {pem} alpn h2,http/1.1
+    bind 127.0.0.1:{h2c} proto h2
     http-response set-header X-Client-Port %[src_port]
     http-after-response set-header X-Session-Reused %[ssl_fc_is_resumed]
     default_backend files
@@ -43,6 +46,8 @@ frontend client
 
 frontend hints
     bind 127.0.0.1:{hints}
+    bind 127.0.0.1:{tls_h2_hints} ssl crt {pem} alpn h2,http/1.1
+    bind 127.0.0.1:{h2c_hints} proto h2
     http-request early-hint Link "</style.css>; rel=preload; as=style"
     http-request early-hint Link "</script.js>; rel=preload; as=script"
     http-request return status 200 content-type text/plain string "hinted"
@@ -70,12 +75,14 @@ backend origin_tcp
 
 
 class HAProxy(Server):
-    """`files_path` is a server's unix domain socket, for the URLs "plain" and "tls"."""
+    """`files_path` is a server's unix domain socket, for the URLs "plain", "tls", "tls_h2" and
+    "h2c"; `streams` is how many an HTTP/2 connection may have at once."""
 
     program = "haproxy"
 
-    def __init__(self, certificates: Certificates, files_path: str) -> None:
+    def __init__(self, certificates: Certificates, files_path: str, streams: int = 100) -> None:
         super().__init__(certificates)
+        self.streams = streams
         self.files_path = files_path
         self.origin_path = str(Path(self.directory) / "origin")
 
@@ -84,15 +91,20 @@ class HAProxy(Server):
         names = (
             "plain",
             "tls",
+            "tls_h2",
+            "h2c",
             "tls12_client",
             "tls13_client",
             "hints",
+            "tls_h2_hints",
+            "h2c_hints",
             "origin",
             "tcp",
             "tls_tcp",
         )
         settings = SETTINGS.format(
             directory=self.directory,
+            streams=self.streams,
             pem=pem,
             authority=self.certificates.ca_file,
             files=self.files_path,

@@ -39,6 +39,7 @@ $SERVER["socket"] == "127.0.0.1:{tls}" {{
 """
 
 SCRIPTS = {
+    "204.sh": 'printf "Status: 204\\r\\n\\r\\n"',
     "echo.sh": 'printf "Content-Type: application/octet-stream\\r\\n\\r\\n"; cat',
     "port.sh": 'printf "Content-Type: text/plain\\r\\n\\r\\n%s" "$REMOTE_PORT"',
     "slow.sh": 'printf "Content-Type: text/plain\\r\\n\\r\\none "; sleep 0.2; printf two',

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.certificates import Certificates
 
-from .process import Server, wait_until
+from .process import HTTP2_LAYERS, Server, wait_until
 
 NAMES = ("one.test", "two.test", "three.test")
 
@@ -106,6 +106,7 @@ class Nginx(Server):
             self.server("tls_idle", "keepalive_timeout 1s;"),
             self.server("idle_told", "keepalive_timeout 1s 1s;"),
             *[self.server("tls_names", self.named(name)) for name in NAMES],
+            *[server for layer in HTTP2_LAYERS for server in self.http2_servers(layer)],
             f"server {{ listen unix:{self.socket_path}; include {self.locations}; }}",
         ]
 
@@ -113,9 +114,19 @@ class Nginx(Server):
         certificate, key, _ = self.key_pair(name, self.certificates.authority.issue_cert(name))
         return f"server_name {name}; ssl_certificate {certificate}; ssl_certificate_key {key};"
 
+    def http2_servers(self, layer: str) -> list[str]:
+        return [
+            self.server(layer),
+            self.server(f"{layer}_1", "http2_max_concurrent_streams 1;"),
+            self.server(f"{layer}_128", "http2_max_concurrent_streams 128;"),
+            self.server(f"{layer}_hundred", "keepalive_requests 100;"),
+        ]
+
     def server(self, name: str, settings: str = "") -> str:
         tls = " ssl" if name.startswith("tls") else ""
-        listen = f"listen 127.0.0.1:{self.port(name)}{tls};"
+        # Since 1.25.1 this has a directive of its own, and still works.
+        http2 = " http2" if "h2" in name else ""
+        listen = f"listen 127.0.0.1:{self.port(name)}{tls}{http2};"
         return f"server {{ {listen} {settings} include {self.locations}; }}"
 
     def count_seen(self, method: str) -> int:

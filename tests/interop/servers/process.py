@@ -22,13 +22,17 @@ import pytest
 
 from tests.certificates import Certificates
 
-LIMIT = 20.0
+LIMIT = 60.0
 """Seconds for a server to start, to stop, or to show what a test waits for."""
 
 PORTS = range(20000, 32000)
 """Below the ports that systems give to outgoing connections, which come and go all the time."""
 
+HTTP2_LAYERS = ("tls_h2", "h2c")
+"""Names of ports with HTTP/2 over TLS, by ALPN, and with prior knowledge of it, in the clear."""
+
 running: list[Server] = []
+_given: set[int] = set()
 
 
 def find_program(name: str) -> str:
@@ -39,22 +43,26 @@ def find_program(name: str) -> str:
     return path
 
 
-def report_missing(package: str) -> NoReturn:
-    text = f"{package} is not installed: the interop tests need it (apt-get install {package})"
+def report_missing(package: str, install: str = "apt-get install") -> NoReturn:
+    text = f"{package} is not installed: the interop tests need it ({install} {package})"
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(f"{text}; in CI they must not be left out", pytrace=False)
     pytest.skip(text)
 
 
 def free_port() -> int:
+    """One that nobody listens at, and that has not been given to anyone who has yet to listen."""
     while True:
         port = random.choice(PORTS)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        _given.add(port)
         return port
 
 
@@ -69,20 +77,23 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 class Server:
     """Subclasses have `program` and write their settings in `configure`, which returns the
     arguments. Every port has a name there, and a URL by that name: a name that begins with ``tls``
-    speaks TLS."""
+    speaks TLS, one with ``h2`` in it HTTP/2."""
 
     program: ClassVar[str]
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def __init__(self, certificates: Certificates) -> None:
         self.certificates = certificates
-        self.executable = find_program(self.program)
+        self.executable = self.find_executable()
         # Not one of pytest's directories: servers give up root's rights, and a path of a unix
         # domain socket has to be short.
         self.directory = Path(tempfile.mkdtemp(prefix="h"))
         self.directory.chmod(0o755)
         self.log_path = self.file("error.log", "")
         self._ports: dict[str, int] = {}
+
+    def find_executable(self) -> str:
+        return find_program(self.program)
 
     # For the settings
 

@@ -1,0 +1,62 @@
+"""A server that is reloaded again and again, under load that does not stop for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from httpcore_core import ConnectionPool
+from tests.concurrency import TaskGroup
+from tests.interop.content import SMALL, TEXT
+
+from .asking import ask, get
+
+
+class Reloads(threading.Thread):
+    """Reload a server three times, while the test goes on."""
+
+    def __init__(self, reload: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self._reload = reload
+        self.is_over = False
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            for _ in range(3):
+                time.sleep(0.15)  # some load first
+                self._reload()
+            time.sleep(0.15)
+        except BaseException as exc:
+            self.error = exc
+        finally:
+            self.is_over = True
+
+
+def reload_under_load(
+    pool: ConnectionPool, url: str, reload: Callable[[], None], at_once: int = 8
+) -> int:
+    """How many requests were answered meanwhile. Each is idempotent; none may fail."""
+    answered = []
+
+    def worker(number: int, reloads: Reloads) -> None:
+        while not reloads.is_over:
+            response = get(pool, f"{url}/small.txt")
+            assert response.content == SMALL
+            response = get(pool, f"{url}/text.txt")
+            assert response.content == TEXT
+            response = ask(pool, "PUT", f"{url}/upload/{number}", None, SMALL)
+            assert response.status in (201, 204)
+            answered.append(number)
+
+    reloads = Reloads(reload)
+    reloads.start()
+    try:
+        with TaskGroup() as group:
+            for number in range(at_once):
+                group.start(worker, number, reloads)
+    finally:
+        reloads.join()
+    assert reloads.error is None, reloads.error
+    return len(answered) * 3

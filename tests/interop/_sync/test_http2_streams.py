@@ -1,0 +1,189 @@
+"""One stream's troubles are no other's: early closes, early answers, slow readers (T1, T2, T5, T6).
+
+After each of them the connection is used on."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from httpcore_core import ConnectionPool
+from httpcore_core._concurrency import Event
+from tests.certificates import Certificates
+from tests.concurrency import TaskGroup
+from tests.interop.content import MIB, SMALL, TEXT, Content, file_digest
+from tests.interop.origins import Origin, fixture_name, origin_of
+from tests.interop.servers.nginx import Nginx
+from tests.interop.servers.process import HTTP2_LAYERS
+
+from .asking import LIMITS, Pieces, ask, get, size_and_digest
+
+pytestmark = pytest.mark.interop
+
+LAYERS = pytest.mark.parametrize("layer", HTTP2_LAYERS)
+SIZE = 20 * MIB
+
+
+def test_t1_two_hundred_responses_closed_early(origin: Origin, settled: Any) -> None:
+    """Half of them before anything of their bodies is read, half after some of it."""
+    with ConnectionPool(**origin.options) as pool:
+        for number in range(200):
+            url = f"{origin.url}/medium.bin"
+            with pool.stream("GET", url, extensions={"timeout": LIMITS}) as response:
+                assert response.status == 200
+                if number % 2:
+                    for _ in response.stream:
+                        break
+        assert (get(pool, f"{origin.url}/text.txt")).content == TEXT
+        settled(pool)
+        assert pool.stats().opened == 1
+
+
+def test_t1_closed_early_forty_at_a_time(origin: Origin, settled: Any) -> None:
+    def worker(pool: ConnectionPool) -> None:
+        for _ in range(5):
+            url = f"{origin.url}/medium.bin"
+            with pool.stream("GET", url, extensions={"timeout": LIMITS}) as response:
+                assert response.status == 200
+            assert (get(pool, f"{origin.url}/small.txt")).content == SMALL
+
+    with ConnectionPool(**origin.options) as pool:
+        with TaskGroup() as group:
+            for _ in range(40):
+                group.start(worker, pool)
+        settled(pool)
+        assert pool.stats().opened <= origin.connections_for(40)
+
+
+def test_t6_slow_readers_delay_nobody(origin: Origin, content: Content, settled: Any) -> None:
+    """Three responses are read no further until a hundred others have come and gone."""
+    url = f"{origin.url}/medium.bin"
+
+    def slow(pool: ConnectionPool, begun: Event, others: Event) -> None:
+        size, digest = 0, hashlib.sha256()
+        try:
+            with pool.stream("GET", url, extensions={"timeout": LIMITS}) as response:
+                for chunk in response.stream:
+                    size += len(chunk)
+                    digest.update(chunk)
+                    begun.set()
+                    others.wait(None)
+        finally:
+            begun.set()
+        assert (size, digest.hexdigest()) == (10 * MIB, content.digests[10 * MIB])
+
+    def quick(pool: ConnectionPool) -> None:
+        for _ in range(10):
+            assert (get(pool, f"{origin.url}/text.txt")).content == TEXT
+
+    pauses = [Event() for _ in range(3)]  # an event is for one waiter
+    with ConnectionPool(**origin.options) as pool:
+        with TaskGroup() as readers:
+            try:
+                for others in pauses:
+                    begun = Event()
+                    readers.start(slow, pool, begun, others)
+                    begun.wait(None)
+                with TaskGroup() as group:
+                    for _ in range(10):
+                        group.start(quick, pool)
+            finally:
+                for others in pauses:
+                    others.set()
+        settled(pool)
+        assert pool.stats().opened <= origin.connections_for(13)
+
+
+REFUSING = ("nginx", "apache", "haproxy", "hypercorn", "granian")
+
+
+@LAYERS
+@pytest.mark.parametrize("name", REFUSING)
+@pytest.mark.parametrize("framing", ["bytes", "length", "streamed"])
+def test_t5_too_large(
+    request: pytest.FixtureRequest,
+    certificates: Certificates,
+    name: str,
+    layer: str,
+    framing: str,
+    settled: Any,
+) -> None:
+    """The response comes while the body is being sent, which then ends."""
+    server = request.getfixturevalue(fixture_name(name, layer))
+    origin = origin_of(certificates, server, layer)
+    headers = {"Content-Length": str(SIZE)} if framing == "length" else {}
+    with ConnectionPool(**origin.options) as pool:
+        for _ in range(5):
+            pieces = Pieces(SIZE)
+            body = bytes(SIZE) if framing == "bytes" else pieces
+            response = ask(pool, "PUT", f"{origin.url}/limited/body", headers, body)
+            assert response.status == 413
+            assert b"Too Large" in response.content
+            assert pieces.given < SIZE
+            settled(pool)
+            assert (get(pool, f"{origin.url}/small.txt")).content == SMALL
+        # Hypercorn ends the connection, if it has answered before it has read all.
+        assert name == "hypercorn" or pool.stats().opened == 1
+
+
+@LAYERS
+def test_t5_others_upload_meanwhile(
+    nginx: Nginx, certificates: Certificates, content: Content, layer: str, settled: Any
+) -> None:
+    """What one stream is refused costs another nothing: not the order, not the window."""
+    origin = origin_of(certificates, nginx, layer)
+    size = 10 * MIB
+
+    def refused(pool: ConnectionPool) -> None:
+        response = ask(pool, "PUT", f"{origin.url}/limited/body", None, Pieces(SIZE))
+        assert response.status == 413
+
+    def accepted(pool: ConnectionPool, number: int) -> None:
+        url = f"{origin.url}/upload/beside-{number}"
+        assert (ask(pool, "PUT", url, None, Pieces(size))).status == 201
+
+    with ConnectionPool(**origin.options) as pool:
+        with TaskGroup() as group:
+            for number in range(4):
+                group.start(accepted, pool, number)
+                group.start(refused, pool)
+        settled(pool)
+        assert pool.stats().opened == 1
+    for number in range(4):
+        path = nginx.uploads / f"beside-{number}"
+        assert file_digest(path) == content.digests[size]
+        path.unlink()
+
+
+@LAYERS
+@pytest.mark.parametrize("name", ["nghttpd", "hypercorn", "granian"])
+def test_t12_both_ways_at_once(
+    request: pytest.FixtureRequest,
+    certificates: Certificates,
+    content: Content,
+    name: str,
+    layer: str,
+    settled: Any,
+) -> None:
+    """Two of the servers echo while they are still being sent to."""
+    server = request.getfixturevalue(fixture_name(name, layer))
+    origin = origin_of(certificates, server, layer)
+    size = 10 * MIB
+
+    def worker(pool: ConnectionPool) -> None:
+        with pool.stream(
+            "POST",
+            f"{origin.url}/echo",
+            content=Pieces(size),
+            extensions={"timeout": LIMITS},
+        ) as response:
+            assert size_and_digest(response.stream) == (size, content.digests[size])
+
+    with ConnectionPool(**origin.options) as pool:
+        with TaskGroup() as group:
+            for _ in range(4):
+                group.start(worker, pool)
+        settled(pool)
+        assert pool.stats().opened == 1
