@@ -90,6 +90,14 @@ def detach(work: Callable[..., None], *args: Any) -> None:
     threading.Thread(target=work, args=args, name="httpcore_core", daemon=True).start()
 
 
+def soon(context: object, work: Callable[[], None]) -> None:
+    """`detach` from a finaliser, which may run anywhere, also when the interpreter ends."""
+    try:
+        detach(work)
+    except RuntimeError:
+        pass  # no thread can be started any more
+
+
 def shielded(work: Callable[..., None], *args: Any) -> None:
     work(*args)
 
@@ -264,6 +272,18 @@ def spawn_async(work: Callable[..., Awaitable[None]], *args: Any) -> AsyncTask:
 def detach_async(work: Callable[..., Awaitable[None]], *args: Any) -> None:
     """`spawn_async` for what nobody will cancel or wait for."""
     spawn_async(work, *args)
+
+
+def soon_async(context: Any, work: Callable[[], Awaitable[None]]) -> None:
+    """Have ``work()`` run by the event loop that a backend's `context()` named; from a finaliser,
+    which may run in any thread and in the middle of the loop's own code."""
+    schedule = getattr(context, "call_soon_threadsafe", None)  # asyncio's loops have it
+    schedule = schedule or getattr(context, "run_sync_soon", None)  # and trio's tokens this
+    try:
+        if schedule is not None:
+            schedule(spawn_async, work)
+    except RuntimeError:
+        pass  # the loop has ended
 
 
 async def shielded_async(work: Callable[..., Awaitable[Any]], *args: Any) -> None:

@@ -43,6 +43,7 @@ RULES = {
     r"get_async_tracer": "get_tracer",
     r"spawn_async": "spawn",
     r"detach_async": "detach",
+    r"soon_async": "soon",
     r"shielded_async": "shielded",
     r"notify_async": "notify",
     r"_async": "_sync",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._backends.base import AsyncNetworkStream
-from .._concurrency import is_held_here, shielded_async
+from .._concurrency import Lock, is_held_here, shielded_async
 from .._exceptions import (
     LocalProtocolError,
     PoolClosed,
@@ -51,6 +51,7 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
         "_is_watched",
         "description",
         "falls_back",
+        "is_pooled",
         "origin",
         "reason_closed",
         "request_count",
@@ -99,6 +100,7 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
         self.origin = origin
         self.request_count = 0
         self.reason_closed: str | None = None
+        self.is_pooled = False
         self.falls_back = False  # the pool may ask the server for HTTP/1.1 instead
         # The id, the two addresses, ALPN and the version of TLS, in this order.
         self.description: tuple[Any, ...] = (None, None, None, None, None)
@@ -119,6 +121,7 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
         """A connection with options that were checked before."""
         connection = cls.__new__(cls)
         connection._init(origin, stream, options, clock)
+        connection.is_pooled = True
         return connection
 
     # The transport API
@@ -164,21 +167,22 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
             await exchange.trace.run(name, info, self.flush, limit, deadline)
         if exchange.plan.protocol is not None and not self.protocol.has_settings:
             await self.flush(limit, deadline)
-            await self._await_settings(exchange)
+            exchange.phase = "receive headers"
+            limit = exchange.timeouts.read
+            due = None if limit is None else self.clock() + limit
+            if due is None or (deadline is not None and deadline < due):
+                due = deadline
+            await self.await_settings(due)
+            exchange.phase = "send"
 
-    async def _await_settings(self, exchange: Exchange) -> None:
-        exchange.phase = "receive headers"
-        limit, deadline = exchange.timeouts.read, exchange.deadline
-        due = None if limit is None else self.clock() + limit
-        if due is None or (deadline is not None and deadline < due):
-            due = deadline
+    async def await_settings(self, due: float | None) -> None:
+        """Wait for the server's first SETTINGS, or the end. Raises `ReadTimeout` when it is due."""
         while True:
             with self.lock:
                 if self.protocol.has_settings or self.protocol.is_closed:
                     break
                 turn = self.join(None)
             await self.wait(turn, due)
-        exchange.phase = "send"
 
     def open(self, exchange: Exchange) -> HTTP2Stream:
         """Open a stream, and queue the head of the request."""
@@ -193,7 +197,7 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
     def _unavailable(self, exchange: Exchange) -> TransportError:
         if self.reason_closed == "pool closed":
             return PoolClosed("the pool was closed meanwhile")
-        if self.slot is None:
+        if not self.is_pooled:
             state = self.reason_closed or "not ready for another request"
             return LocalProtocolError(f"the connection is {state}")
         exchange.refused = True  # something has come between, and nothing was sent
@@ -323,6 +327,7 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
     def forget(self) -> None:
         """Let go of the stream in another event loop or process, without touching it."""
         self.reason_closed = "forgotten"
+        self.lock = Lock()  # another thread, which a forked child does not have, may hold it
         self._stream.forget()
 
     # What the pool and its readers ask

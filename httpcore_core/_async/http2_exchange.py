@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 from .._concurrency import notify_async
-from .._exceptions import ReadTimeout, TransportError, WriteError, WriteTimeout
+from .._exceptions import ReadError, ReadTimeout, TransportError, WriteError, WriteTimeout
 from .._models import Extensions, Headers, Origin, Response
 from .._protocol.events import END, NEED_DATA, Event, Informational, ResponseHead
 from .._protocol.exchange import CLOCK_SLACK, Exchange
@@ -39,6 +39,7 @@ class AsyncHTTP2Exchange:
         "_head",
         "_is_last",
         "_is_over",
+        "_is_pulling",
         "_is_uploading",
         "stream",
     )
@@ -59,6 +60,7 @@ class AsyncHTTP2Exchange:
             self._body = memoryview(plan.body)
         self._is_last = plan.body is not None and plan.trailers is None
         self._chunks: Any = None  # the caller's iterator
+        self._is_pulling = False  # it is running
 
     async def run(self) -> Response:
         """Send the request and receive the head of the response."""
@@ -146,6 +148,7 @@ class AsyncHTTP2Exchange:
         server has begun a response and takes nothing more for now."""
         stream, connection = self.stream, self._connection
         while self._is_uploading:
+            self._check_total()
             if self._body is None and not await self._next_chunk():
                 break
             with connection.lock:
@@ -194,7 +197,11 @@ class AsyncHTTP2Exchange:
                 raise StopAsyncIteration
             if self._chunks is None:
                 self._chunks = exchange.stream.__aiter__()
-            chunk = await self._chunks.__anext__()
+            self._is_pulling = True
+            try:
+                chunk = await self._chunks.__anext__()
+            finally:
+                self._is_pulling = False
         except StopAsyncIteration:
             with connection.lock:
                 if self.stream.may_send_body:
@@ -214,6 +221,11 @@ class AsyncHTTP2Exchange:
             await chunks.aclose()
 
     # Receiving
+
+    def _check_total(self) -> None:
+        """A step that need not wait would not notice that the deadline has passed."""
+        if self._exchange.deadline is not None:
+            self._exchange.budget(None, self._connection.clock())
 
     def due(self, limit: float | None) -> float | None:
         """The time in `limit` seconds."""
@@ -273,6 +285,7 @@ class AsyncHTTP2Exchange:
         exchange.phase = "receive body"
         try:
             event: Event = NEED_DATA
+            self._check_total()
             while event is NEED_DATA:
                 if self._is_uploading:
                     await self._upload()
@@ -336,7 +349,7 @@ class AsyncHTTP2Exchange:
             stream = self.stream
             code = ErrorCode.NO_ERROR if stream.response_complete else ErrorCode.CANCEL
             await self._connection.release(stream, code)
-            if self._chunks is not None:
+            if self._chunks is not None and not self._is_pulling:
                 await self._close_chunks()
 
     def drop(self, exchange: Exchange) -> None:
@@ -354,6 +367,8 @@ class AsyncHTTP2Exchange:
             exchange.refused = True
             exchange.insist_on_http1()
         self._is_uploading = False
+        if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+            connection.lost(ReadError("a request was interrupted"))
         try:
             await self.finish(exchange)
         finally:

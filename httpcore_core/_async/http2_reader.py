@@ -135,6 +135,8 @@ class AsyncHTTP2Reader:
         now = self.clock()
         if keepalive.left(now) <= 0.0:
             if keepalive.is_asked:
+                if self._stream.is_readable():
+                    return 0.0  # the answer is there, and nobody has read it so far
                 self.lost(ReadError("the server did not answer a PING in time"))
                 return 0.0
             with self.lock:
@@ -146,9 +148,12 @@ class AsyncHTTP2Reader:
 
     def receive(self, data: bytes) -> None:
         """Hand what was read to the protocol, and wake those for whom something has come."""
+        protocol = self.protocol
+        has_ended = protocol.is_closed
+        if has_ended:
+            return
         if self._keepalive is not None:
             self._keepalive.heard(self.clock())
-        protocol = self.protocol
         with self.lock:
             self._read_count += 1
             had_settings = protocol.has_settings

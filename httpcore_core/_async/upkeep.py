@@ -18,7 +18,14 @@ from collections.abc import Callable
 from typing import Any
 
 from .._backends.base import AsyncNetworkBackend
-from .._concurrency import AsyncEvent, Lock, is_held_here, shielded_async, spawn_async
+from .._concurrency import (
+    AsyncEvent,
+    Lock,
+    is_held_here,
+    shielded_async,
+    soon_async,
+    spawn_async,
+)
 from .._protocol.pool import CLOSED, IDLE, PoolPolicy, Slot
 from .connection import AsyncHTTPConnection
 from .transport import AsyncTransport
@@ -30,6 +37,7 @@ class AsyncPoolUpkeep(AsyncTransport):
     _backend: AsyncNetworkBackend
     _policy: PoolPolicy
     _now: Callable[[], float]  # the clock of the present context
+    _context: object  # which that is
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -37,6 +45,7 @@ class AsyncPoolUpkeep(AsyncTransport):
         self._timer_due = 0.0
         self._has_timers = True  # until the backend says otherwise
         self._dropped: collections.deque[Slot] = collections.deque()
+        self._resting: collections.deque[Slot] = collections.deque()  # shared ones of these
         self._draining: dict[AsyncEvent, None] = {}  # of those who close gracefully
 
     def _rest(self, slot: Slot) -> None:
@@ -178,6 +187,7 @@ class AsyncPoolUpkeep(AsyncTransport):
                     slot = self._dropped.popleft()
                     if slot.shared:  # only one of its streams was
                         self._policy.release(slot, self._now(), reusable=True)
+                        self._resting.append(slot)
                         continue
                     self._policy.discard(slot, "dropped")
                     self._policy.closed(slot)
@@ -189,3 +199,11 @@ class AsyncPoolUpkeep(AsyncTransport):
                 self._lock.release()
             for event in events:
                 event.set_soon()
+        if self._resting:
+            soon_async(self._context, self._settle_dropped)
+
+    async def _settle_dropped(self) -> None:
+        """What a finaliser cannot do: watch what has become idle, close what has to go."""
+        while self._resting:
+            self._rest(self._resting.popleft())
+        await self._settle()

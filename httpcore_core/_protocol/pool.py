@@ -230,6 +230,14 @@ class PoolPolicy(PoolSharing):
         if slot.riders:
             self._scatter(slot)
 
+    def refuse(self, slot: Slot, now: float) -> None:
+        """Whoever was given the connection found that it cannot be used any more."""
+        if slot.shared and slot.state == ACTIVE:  # others may still be served
+            self.retire(slot, "stale")
+            self._vacate(slot, now)
+        else:
+            self.discard(slot, "stale")
+
     def closed(self, slot: Slot) -> None:
         """The socket is gone: its room goes to the next waiter."""
         if slot.state != CLOSED:

@@ -71,7 +71,9 @@ class HTTP2Wire(HTTP2Reader):
                 raise
         try:
             self._write_out(limit, deadline)
-        except BaseException:
+        except BaseException as exc:
+            if not (may_go_on(exc) or isinstance(exc, TransportError)):
+                self.lost(WriteError("a write was interrupted"))
             if self._stop_writing():
                 self.write_soon()  # others may depend on what is left
             raise

@@ -17,6 +17,7 @@ from .._exceptions import (
     ConnectTimeout,
     PoolClosed,
     PoolTimeout,
+    ReadTimeout,
     TimeoutException,
     TransportError,
 )
@@ -52,7 +53,7 @@ class PoolLeasing(PoolContexts):
                 spawn(self._settle)
             raise
         with self._lock:
-            self._policy.discard(slot, "stale")
+            self._policy.refuse(slot, self._now())
         return None
 
     def _acquire_traced(self, exchange: Exchange) -> Slot:
@@ -97,6 +98,11 @@ class PoolLeasing(PoolContexts):
                     if waiter.slot is None or waiter.rides or waiter.slot.state == CONNECTING:
                         waiter.event = Event()
                 slot = self._wait_for_slot(waiter, exchange, started)
+                if slot is None:  # it ended before we could have it
+                    now = self._now()
+                    with self._lock:
+                        self._policy.cancel(waiter, now)
+                    continue
                 exchange.reused = waiter.reused
                 if not waiter.reused or slot.connection.open_connection.begin_use():
                     return slot
@@ -112,11 +118,13 @@ class PoolLeasing(PoolContexts):
                     exc.located(str(exchange.origin), exchange.phase)
                 raise
             has_queued = waiter.event is not None
-            with self._lock:  # the server has closed it, or says something nobody asked for
-                self._policy.discard(slot, "stale")
             now = self._now()
+            with self._lock:  # the server has closed it, or says something nobody asked for
+                self._policy.refuse(slot, now)
 
-    def _wait_for_slot(self, waiter: Waiter, exchange: Exchange, started: float) -> Slot:
+    def _wait_for_slot(
+        self, waiter: Waiter, exchange: Exchange, started: float
+    ) -> Slot | None:
         if self._policy.closing or self._policy.wake or self._dropped:
             self._settle()
         dial_deadline = None
@@ -127,13 +135,15 @@ class PoolLeasing(PoolContexts):
             elif waiter.rides or slot.adopted:
                 if dial_deadline is None and exchange.timeouts.connect is not None:
                     dial_deadline = self._now() + exchange.timeouts.connect
-                self._share_dial(waiter, exchange, started, dial_deadline)
+                self._share_dial(waiter, exchange, dial_deadline)
             elif slot.state == ACTIVE:
                 return slot
             elif slot.state == CONNECTING:
                 self._dial(slot, waiter, exchange)
-            else:
+            elif self._policy.is_closed:
                 raise PoolClosed("the pool was closed meanwhile")
+            else:
+                return None
         raise waiter.take_error()
 
     def _queue(self, waiter: Waiter, exchange: Exchange, started: float) -> None:
@@ -192,9 +202,7 @@ class PoolLeasing(PoolContexts):
             exchange.trace = None  # the dial's further steps are not this request's any more
             heir.event.set()
 
-    def _share_dial(
-        self, waiter: Waiter, exchange: Exchange, started: float, deadline: float | None
-    ) -> None:
+    def _share_dial(self, waiter: Waiter, exchange: Exchange, deadline: float | None) -> None:
         """Wait for a dial that another request began, as long as our own `connect` allows; and
         where the connection is open, but not known how much it takes, as `pool` does, too."""
         pool_limit = exchange.timeouts.pool
@@ -203,13 +211,23 @@ class PoolLeasing(PoolContexts):
             if not self._is_sharing(waiter):
                 return
             waiter.event = event = Event()
-            is_open = waiter.slot is not None and waiter.slot.opened
-        if is_open and pool_limit is not None and started + pool_limit < (deadline or inf):
-            deadline = started + pool_limit
+            slot = waiter.slot
+            assert slot is not None
+            opened = slot.connection.open_connection if slot.opened else None
+        if opened and pool_limit is not None and slot.created_at + pool_limit < (deadline or inf):
+            deadline = slot.created_at + pool_limit
             exchange.phase = "pool"
         now = self._now()
         budget = None if deadline is None else max(deadline - now, 0.0)
-        is_set = event.wait(exchange.budget(budget, now))
+        budget = exchange.budget(budget, now)
+        if opened is None or opened.protocol.has_settings:
+            is_set = event.wait(budget)
+        else:  # who uses it may be busy with something else than reading
+            is_set = True
+            try:
+                opened.await_settings(None if budget is None else now + budget)
+            except ReadTimeout:
+                is_set = False
         with self._lock:
             if waiter.slot is None and waiter.error is None:
                 waiter.event = Event()  # there was no room for us: now we queue

@@ -81,7 +81,7 @@ def test_t10_c43_a_peer_that_does_not_answer_is_dead(settled: Any) -> None:
                     for job in jobs:
                         error = job.result()
                         assert isinstance(error, NetworkError), repr(error)
-                assert 0.2 <= time.monotonic() - started < SOON
+                assert 0.19 <= time.monotonic() - started < SOON
             settled(pool)
             assert pool.connections == []
             assert get(pool, f"{server.url}/next") == b"/next"
@@ -166,7 +166,7 @@ def test_d03_no_answer_ends_one_stream_at_its_limit(name: str, settled: Any) -> 
                     pool.request("GET", f"{server.url}/hang", extensions=limits)
                 assert caught.value.phase == "receive headers"
                 assert caught.value.limit == 0.2
-                assert 0.2 <= time.monotonic() - started < SOON
+                assert 0.19 <= time.monotonic() - started < SOON
                 until(lambda: CANCEL in server.links[0].resets.values())
                 server.release()
                 assert other.result() == b"released"
@@ -183,7 +183,7 @@ def test_n2_a_slow_drip_ends_at_the_total_deadline(settled: Any) -> None:
             with pytest.raises(ReadTimeout, match="total") as caught:
                 pool.request("GET", f"{server.url}/drip/1000", extensions=limits)
             assert caught.value.phase == "receive body"
-            assert 0.4 <= time.monotonic() - started < SOON
+            assert 0.39 <= time.monotonic() - started < SOON
             settled(pool)
             assert get(pool, f"{server.url}/bytes/5") == pattern(5)
             until(lambda: server.links[0].resets)

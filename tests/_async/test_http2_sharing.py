@@ -1,0 +1,130 @@
+"""What the requests on one connection must not do to each other, in the rarer courses of things."""
+
+from __future__ import annotations
+
+import gc
+import time
+import warnings
+from typing import Any
+
+import pytest
+
+from httpcore_core import AsyncByteStream, ByteStream, TimeoutException
+from httpcore_core._concurrency import AsyncEvent
+from httpcore_core.testing.http_server import pattern
+from tests._async.http2 import LIMITS, SOON, Chunks, get, prior, send, until
+from tests.concurrency import AsyncTaskGroup
+from tests.http2_server import HTTP2Server, Link
+from tests.protocol.http2_peer import OK
+
+
+async def test_an_upload_goes_on_while_its_response_is_read(settled: Any) -> None:
+    """An early 200, a window that opens bit by bit, and an answer only when everything is there."""
+
+    def script(link: Link) -> None:
+        link.grants = False
+        request = link.next_request()
+        link.send(link.peer.headers(request.id, OK))
+        granted = 65535
+        while granted < 200_000:
+            link.wait_for(lambda size=granted: len(link.peer.bodies[request.id]) >= size)
+            more = link.peer.window_update(0, 20_000)
+            link.send(link.peer.window_update(request.id, 20_000), more)
+            granted += 20_000
+        body = link.body(request.id)
+        link.send(link.peer.data(request.id, b"%d" % len(body), end=True))
+
+    length = (b"content-length", b"200000")
+    with HTTP2Server(script) as server:
+        async with prior() as pool:
+            content = ByteStream(bytes(200_000))
+            response = await send(pool, server.port, b"/", length, method=b"POST", content=content)
+            assert await response.stream.aread() == b"200000"
+            settled(pool)
+
+
+async def test_a_body_may_be_another_response_of_the_same_new_origin(settled: Any) -> None:
+    """While it is asked for its first bytes nobody reads the server's SETTINGS for the others."""
+
+    class Body(AsyncByteStream):
+        def __aiter__(self) -> Any:
+            return self._read()
+
+        async def _read(self) -> Any:
+            url = f"{server.url}/bytes/1000"
+            async with pool.stream("GET", url, extensions={"timeout": LIMITS}) as response:
+                async for chunk in response.stream:
+                    yield bytes(chunk)
+
+    with HTTP2Server() as server:
+        async with prior() as pool:
+            extensions = {"timeout": LIMITS}
+            url = f"{server.url}/echo"
+            response = await pool.request("POST", url, content=Body(), extensions=extensions)
+            assert b'"length": 1000' in response.content
+            settled(pool)
+        assert len(server.connections) == 1
+
+
+async def test_n2_total_ends_an_upload_that_never_waits() -> None:
+    class Slow(Chunks):
+        async def __anext__(self) -> bytes:
+            await AsyncEvent().wait(0.05)
+            return b"x"
+
+    with HTTP2Server() as server:
+        async with prior() as pool:
+            started = time.monotonic()
+            with pytest.raises(TimeoutException, match="total"):
+                extensions = {"timeout": {"total": 0.3}}
+                url = f"{server.url}/echo"
+                await pool.request("POST", url, content=Slow(), extensions=extensions)
+            assert time.monotonic() - started < SOON
+
+
+async def test_n2_total_ends_a_download_that_never_waits() -> None:
+    with HTTP2Server() as server:
+        async with prior() as pool:
+            extensions = {"timeout": {"total": 0.3}}
+            with pytest.raises(TimeoutException, match="total"):
+                url = f"{server.url}/endless"
+                async with pool.stream("GET", url, extensions=extensions) as response:
+                    async for _ in response.stream:
+                        await AsyncEvent().wait(0.01)
+
+
+@pytest.mark.parametrize("goaway", [False, True])
+async def test_p13_a_dropped_response_makes_room_for_another_origin(goaway: bool) -> None:
+    def script(link: Link) -> None:
+        request = link.next_request()
+        last = [link.peer.goaway(request.id)] if goaway else []
+        link.send(link.peer.headers(request.id, OK), link.peer.data(request.id, b"x"), *last)
+
+    with HTTP2Server(script) as server, HTTP2Server() as other:
+        async with prior(max_connections=1) as pool:
+            response = await send(pool, server.port, b"/")
+            async with AsyncTaskGroup() as group:
+                job = group.start(get, pool, f"{other.url}/bytes/5")
+                await until(lambda: pool.stats().queued == 1)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    del response
+                    gc.collect()
+                assert await job.result() == pattern(5)
+
+
+async def test_t10_an_answer_that_nobody_has_read_yet_is_a_sign_of_life() -> None:
+    def script(link: Link) -> None:
+        first = link.next_request()
+        link.send(link.peer.headers(first.id, OK), link.peer.data(first.id, b"one "))
+        link.next_request()
+        link.wait_for(lambda: link.pings)
+        link.send(link.peer.data(first.id, b"two", end=True))
+
+    with HTTP2Server(script) as server:
+        async with prior(http2_ping_interval=0.1, http2_ping_timeout=0.2) as pool:
+            response = await send(pool, server.port, b"/")
+            with pytest.raises(TimeoutException):
+                await get(pool, f"{server.url}/other", read=0.15)
+            await AsyncEvent().wait(0.5)  # the caller is busy with what he has
+            assert await response.stream.aread() == b"one two"
