@@ -81,7 +81,7 @@ class Result:
 
 
 def tasks(server: Server) -> list[Task]:
-    """Each over its own scheme twice, so that connections are reused."""
+    """Each over its own scheme twice, so that connections are reused. HTTP/2 is for https."""
     return [
         Task("GET", f"{server.https}/drip", b"", b"".join(DRIPS)),
         Task("POST", f"{server.https}/echo", UPLOAD, UPLOAD),
@@ -123,8 +123,12 @@ async def run_async(
     return results
 
 
-def core_sync(server: Server) -> list[Result]:
-    with httpcore_core.ConnectionPool(ssl_context=server.ssl_context) as pool:
+def options(server: Server, http2: bool) -> dict[str, Any]:
+    return {"ssl_context": server.http2_context if http2 else server.ssl_context, "http2": http2}
+
+
+def core_sync(stack: str, server: Server, http2: bool = False) -> list[Result]:
+    with httpcore_core.ConnectionPool(**options(server, http2)) as pool:
 
         def send(task: Task) -> Answer:
             response = pool.request(
@@ -132,11 +136,11 @@ def core_sync(server: Server) -> list[Result]:
             )
             return response.status, response.content, response.extensions
 
-        return run_sync("core, sync", server, send)
+        return run_sync(stack, server, send)
 
 
-async def core_async(stack: str, server: Server) -> list[Result]:
-    async with httpcore_core.AsyncConnectionPool(ssl_context=server.ssl_context) as pool:
+async def core_async(stack: str, server: Server, http2: bool = False) -> list[Result]:
+    async with httpcore_core.AsyncConnectionPool(**options(server, http2)) as pool:
 
         async def send(task: Task) -> Answer:
             response = await pool.request(
@@ -201,14 +205,17 @@ def show(console: rich.console.Console, results: list[Result]) -> None:
 def main() -> int:
     with Server() as server:
         results = [
-            *core_sync(server),
+            *core_sync("core, sync", server),
+            *core_sync("core, sync, h2", server, http2=True),
             *asyncio.run(core_async("core, asyncio", server)),
+            *asyncio.run(core_async("core, asyncio, h2", server, http2=True)),
             *trio.run(core_async, "core, trio", server),
+            *trio.run(core_async, "core, trio, h2", server, True),
             *client_sync(server),
             *asyncio.run(client_async("client, asyncio", server)),
             *trio.run(client_async, "client, trio", server),
         ]
-    console = rich.console.Console(width=max(90, rich.console.Console().width))
+    console = rich.console.Console(width=max(100, rich.console.Console().width))
     show(console, results)
     wrong = [result for result in results if not result.is_right]
     for result in wrong:

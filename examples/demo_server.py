@@ -55,12 +55,16 @@ async def application(
 
 
 class Server:
-    """``with Server() as server``: `http` and `https` are its URLs, `ssl_context` trusts it."""
+    """``with Server() as server``: `http` and `https` are its URLs, `ssl_context` trusts it, and
+    `http2_context` offers HTTP/2 besides."""
 
     def __enter__(self) -> Self:
         authority = trustme.CA()
         self.ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         authority.configure_trust(self.ssl_context)
+        self.http2_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.http2_context.set_alpn_protocols(["h2", "http/1.1"])
+        authority.configure_trust(self.http2_context)
         plain, secure = _listener(), _listener()
         self.http = f"http://localhost:{plain.getsockname()[1]}"
         self.https = f"https://localhost:{secure.getsockname()[1]}"

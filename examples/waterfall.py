@@ -24,6 +24,9 @@ class Recorder:
         self.events: list[tuple[str, float]] = []
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:
+        kind, _, step = event.partition(".")
+        if kind in ("http11", "http2"):  # which have the same steps
+            event = f"http.{step}"
         self.events.append((event, time.perf_counter()))
 
     def first(self, *prefixes: str) -> float | None:
@@ -58,18 +61,18 @@ class Recorder:
             ),
             (
                 "send",
-                self.first("http11.send_request_headers.started"),
-                self.last("http11.send_request_body.complete"),
+                self.first("http.send_request_headers.started"),
+                self.last("http.send_request_body.complete"),
             ),
             (
                 "wait",
-                self.last("http11.send_request_body.complete"),
-                self.last("http11.receive_response_headers.complete"),
+                self.last("http.send_request_body.complete"),
+                self.last("http.receive_response_headers.complete"),
             ),
             (
                 "body",
-                self.first("http11.receive_response_body.started"),
-                self.last("http11.receive_response_body.complete"),
+                self.first("http.receive_response_body.started"),
+                self.last("http.receive_response_body.complete"),
             ),
         ]
         return [
