@@ -156,15 +156,16 @@ class AsyncHTTP2Exchange:
                     break
                 count = self._send_piece()
                 is_stuck = not count and self._body is not None
-                if is_stuck and not stream.has_head:
+                must_wait = is_stuck and not stream.has_head
+                if must_wait:
                     turn = connection.join(stream)
-            if not is_stuck:
+            if must_wait:
+                await self._await_window(turn)
+            elif not is_stuck:
                 await self._flush()
                 connection.pull()
-            elif stream.has_head and self._head is not None:
+            elif self._head is not None:
                 return
-            elif not stream.has_head:
-                await self._await_window(turn)
             if stream.has_head and await self._is_answered():
                 break
         self._is_uploading = False
