@@ -41,6 +41,8 @@ insecure_bind = ["127.0.0.1:{self.port("h2c")}"]
 certfile = "{certificate}"
 keyfile = "{key}"
 h2_max_concurrent_streams = {self.streams}
+# When it says GOAWAY, its h2 takes what is on its way for an error, and ends the streams it has.
+keep_alive_max_requests = 1000000000
 graceful_timeout = 1
 accesslog = false
 """
