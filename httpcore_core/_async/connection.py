@@ -140,10 +140,7 @@ class AsyncHTTPConnection(AsyncDialer, AsyncTransport):
         """Send one request, connecting first where needed. Raises `TransportError`."""
         exchange = make_exchange(method, url, headers, stream, extensions)
         exchange.start_clock(self._clock)
-        if exchange.origin != self.origin:
-            raise LocalProtocolError(
-                f"this connection is to {self.origin}", origin=str(exchange.origin), phase="request"
-            )
+        exchange.check_origin(self.origin)
         if self.open_connection is None:
             await self.connect(exchange)
         return await self.handle(exchange)

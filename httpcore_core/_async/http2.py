@@ -131,10 +131,7 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
     ) -> Response:
         """Send one request. Raises `LocalProtocolError` if no stream can be opened."""
         exchange = make_exchange(method, url, headers, stream, extensions)
-        if exchange.origin != self.origin:
-            raise LocalProtocolError(
-                f"this connection is to {self.origin}", origin=str(exchange.origin), phase="request"
-            )
+        exchange.check_origin(self.origin)
         exchange.start_clock(self.clock)
         return await self.handle(exchange)
 
@@ -231,17 +228,14 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
 
     # The end of a stream
 
-    async def release(self, stream: HTTP2Stream, code: int) -> None:
-        """The caller is done with a stream: reset it with `code` if it is not over. A tunnel of
-        which the server has ended its side is ended in the same way (RFC 8441, section 5)."""
+    async def release(self, stream: HTTP2Stream) -> None:
+        """The caller is done with a stream."""
         if is_held_here(self.lock):  # closed by a finaliser, in the middle of our own code
             self._dropped.append(stream)
         else:
             with self.lock:
                 self._close_dropped()
-                if stream.tunnel and stream.response_complete and stream.may_send_body:
-                    self.protocol.end_stream(stream)
-                self.protocol.close_stream(stream, code)
+                self.protocol.close_stream(stream)
                 waiters = self.let_go(stream)
                 has_output = self.protocol.has_data_to_send
             for waiter in waiters:

@@ -17,7 +17,6 @@ from .._exceptions import ReadError, ReadTimeout, TransportError, WriteError, Wr
 from .._models import Extensions, Headers, Origin, Response
 from .._protocol.events import END, NEED_DATA, Event, Informational, ResponseHead
 from .._protocol.exchange import CLOCK_SLACK, Exchange
-from .._protocol.http2_frames import ErrorCode
 from .body import AsyncResponseStream
 from .http2_tunnel import AsyncHTTP2NetworkStream
 
@@ -166,8 +165,9 @@ class AsyncHTTP2Exchange:
                 connection.pull()
             elif self._head is not None:
                 return
-            if stream.has_head and await self._is_answered():
-                break
+            if stream.has_head and self._head is None:
+                await self._receive_head()
+                self._exchange.phase = "send"
         self._is_uploading = False
         if self._chunks is not None:
             await self._close_chunks()
@@ -179,13 +179,6 @@ class AsyncHTTP2Exchange:
         except ReadTimeout as exc:
             text = "the server's flow-control window stayed closed"
             raise WriteTimeout(text, limit=limit) from exc
-
-    async def _is_answered(self) -> bool:
-        """Whether the final response says that the rest of the body is not wanted."""
-        if self._head is None:
-            self._head = await self._receive_head()
-            self._exchange.phase = "send"
-        return self._head.status >= 300 or not self.stream.may_send_body
 
     async def _next_chunk(self) -> bool:
         """Have something of the caller's body to send; false at its end, or if it is not wanted."""
@@ -347,9 +340,7 @@ class AsyncHTTP2Exchange:
         """The response is done with, read or not. What is not wanted any more is reset."""
         if not self._is_over:
             self._is_over = True
-            stream = self.stream
-            code = ErrorCode.NO_ERROR if stream.response_complete else ErrorCode.CANCEL
-            await self._connection.release(stream, code)
+            await self._connection.release(self.stream)
             if self._chunks is not None and not self._is_pulling:
                 await self._close_chunks()
 

@@ -22,7 +22,7 @@ from .._exceptions import (
     TransportError,
     WriteTimeout,
 )
-from .._models import Extensions, Request
+from .._models import Extensions, Origin, Request
 from .._options import DEFAULT_EXPECT_CONTINUE, NO_TIMEOUTS, parse_timeouts
 from .request import Arguments, plan_request
 
@@ -99,6 +99,12 @@ class Exchange:
     def stream(self) -> Any:
         """The request's body, as it was given."""
         return self._arguments[3]
+
+    def check_origin(self, origin: Origin) -> None:
+        """Refuse to send the request over a connection to another origin."""
+        if self.origin != origin:
+            text = f"this connection is to {origin}"
+            raise LocalProtocolError(text, origin=str(self.origin), phase="request")
 
     def start_clock(self, clock: Callable[[], float]) -> None:
         """Fix the deadline, where there is a `total`. From here on the time counts."""

@@ -182,15 +182,19 @@ class HTTP2Sender(HTTP2State):
         self.close_stream(stream)
         return LocalProtocolError(text)
 
-    def close_stream(self, stream: HTTP2Stream, code: int = ErrorCode.CANCEL) -> None:
+    def close_stream(self, stream: HTTP2Stream) -> None:
         """The caller is done with the stream, read to its end or not; may be repeated.
 
         Resets it unless both messages are whole. What was not read is credited to the connection,
-        and so is what the server sends before it learns of the reset.
+        and so is what the server sends before it learns of the reset. A tunnel of which the server
+        has ended its side is ended in the same way (RFC 8441, section 5).
         """
+        if stream.tunnel and stream.response_complete and stream.may_send_body:
+            self.end_stream(stream)
         self._consume(stream.take_unread())
         stream.discard()
         if stream.error is None and not stream.response_complete:
             stream.error = ReadError("the response was closed")  # for whoever still reads it
         if not stream.closed:
-            self._reset(stream, code)
+            is_answered = stream.response_complete
+            self._reset(stream, ErrorCode.NO_ERROR if is_answered else ErrorCode.CANCEL)

@@ -106,7 +106,8 @@ class HTTP2Stream:
         """Whether more of the request's body is wanted.
 
         Not while waiting for a 100, and never again once a final response has come instead of it,
-        the response has ended, or the stream was reset (RFC 9113, section 8.1). In a tunnel, not
+        or one that is no success, the response has ended, or the stream was reset (RFC 9113,
+        section 8.1). Beside a success that has not ended both directions go on. In a tunnel, not
         before the server has agreed to it; but then each direction ends by itself.
         """
         return not (
@@ -172,13 +173,11 @@ class HTTP2Stream:
     def _final(self, status: int, headers: Headers, length: int | None) -> None:
         """RFC 9110, section 6.4.1, says which responses have no body, whatever their length."""
         self.has_head = True
-        if self.awaiting_continue:
+        if self.awaiting_continue or status >= 300:
             self.awaiting_continue = False
-            self._abandoned = True
+            self._abandoned = True  # it was decided without what is left of the request
         if self.tunnel and status < 300:
             length = None  # RFC 9110, section 9.3.6
-        elif self.tunnel:
-            self._abandoned = True  # there is nobody to send to
         self._bodiless = self.plan.head or status in (204, 304)
         self._left = None if self._bodiless else length
         self._events.append(ResponseHead(b"HTTP/2", status, b"", headers))

@@ -87,10 +87,7 @@ class HTTP11Connection(HTTP11Messages, Transport):
     ) -> Response:
         """Send one request. Raises `LocalProtocolError` while another is in progress."""
         exchange = make_exchange(method, url, headers, stream, extensions)
-        if exchange.origin != self.origin:
-            raise LocalProtocolError(
-                f"this connection is to {self.origin}", origin=str(exchange.origin), phase="request"
-            )
+        exchange.check_origin(self.origin)
         exchange.start_clock(self._clock)
         return self.handle(exchange)
 

@@ -143,7 +143,7 @@ def test_t5_early_response_without_reset() -> None:
     assert exchange.read(stream).complete
     exchange.protocol.close_stream(stream)
     exchange.flush()
-    assert exchange.peer.resets == {1: CANCEL}
+    assert exchange.peer.resets == {1: NO_ERROR}
     exchange.still_works()
 
 

@@ -12,6 +12,7 @@ from httpcore_core._models import ByteStream, Headers
 from httpcore_core._protocol.http2 import END, NEED_DATA, HTTP2Options, HTTP2Protocol, ResponseHead
 from tests.protocol.http2_peer import (
     CANCEL,
+    NO_ERROR,
     OK,
     PREFACE,
     PROTOCOL_ERROR,
@@ -392,7 +393,7 @@ def test_h5_final_response_instead_of_100() -> None:
     assert exchange.read(stream).body == b"no"
     exchange.protocol.close_stream(stream)
     exchange.flush()
-    assert exchange.peer.resets == {1: CANCEL}
+    assert exchange.peer.resets == {1: NO_ERROR}
     exchange.still_works()
 
 
