@@ -92,7 +92,13 @@ class ConnectError(NetworkError):
 
 
 class ReadError(NetworkError):
-    """The connection broke while reading."""
+    """The connection broke while reading.
+
+    `tls_reason` is OpenSSL's where it was TLS that failed, as ``"tlsv13 alert certificate
+    required"`` where the peer wants a client certificate.
+    """
+
+    tls_reason: str | None = None
 
 
 class WriteError(NetworkError):

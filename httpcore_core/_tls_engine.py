@@ -148,7 +148,10 @@ class TLSEngine:
                 return b""
             if self._failure is not None:
                 text, cause = self._failure
-                raise ReadError(text) from cause
+                error = ReadError(text)
+                if isinstance(cause, ssl.SSLError):
+                    error.tls_reason = _reason(cause)
+                raise error from cause
             if self._eof:
                 text = f"the TLS connection to {self._name} was closed without close_notify"
                 raise ReadError(text)

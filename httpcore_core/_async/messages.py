@@ -12,7 +12,13 @@ from typing import Any
 
 from .._backends.base import AsyncNetworkStream
 from .._concurrency import notify_async
-from .._exceptions import ReadTimeout, RemoteProtocolError, TransportError, WriteError
+from .._exceptions import (
+    ReadError,
+    ReadTimeout,
+    RemoteProtocolError,
+    TransportError,
+    WriteError,
+)
 from .._protocol.events import NEED_DATA, Event, Informational, ResponseHead
 from .._protocol.exchange import CLOCK_SLACK, Exchange
 from .._protocol.http11 import HTTP11Protocol
@@ -130,11 +136,14 @@ class AsyncHTTP11Messages:
         return await self._take_head(exchange, self._protocol.receive(data))
 
     async def _was_answered(self, exchange: Exchange) -> bool:
-        """After a failed write: whether a final head is there to be read, without waiting."""
+        """After a failed write: whether a final head is there to be read, without waiting. What
+        the peer has said in TLS's own words is raised: it explains more than the failed write."""
         try:
             while not await self._read_early(exchange):
                 pass
-        except TransportError:
+        except TransportError as exc:
+            if isinstance(exc, ReadError) and exc.tls_reason is not None:
+                raise
             return False
         return True
 

@@ -16,6 +16,7 @@ from httpcore_core import (
     ByteStream,
     LocalProtocolError,
     Origin,
+    ReadError,
     RemoteProtocolError,
     TransportError,
     WriteError,
@@ -612,6 +613,24 @@ async def test_h6_an_answer_to_a_head_that_could_not_be_sent(cut: int) -> None:
     response = await connection.request("POST", "http://www.example.com/", content=body)
     assert (response.status, response.content) == (431, b"sorry")
     assert body.taken == 0
+    assert connection.is_closed()
+
+
+class RefusedInTLS(BrokenPipe):
+    """TLS 1.3: the server's refusal comes after the handshake, with a reset right behind it."""
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        error = ReadError("TLS failed: tlsv13 alert certificate required")
+        error.tls_reason = "tlsv13 alert certificate required"
+        raise error
+
+
+@pytest.mark.parametrize("size", [0, 1, 3_000_000])
+async def test_e14_what_tls_said_explains_more_than_the_write_that_failed(size: int) -> None:
+    origin = Origin(b"https", b"www.example.com", 443)
+    connection = AsyncHTTP11Connection(origin, RefusedInTLS())
+    with pytest.raises(ReadError, match="certificate required"):
+        await connection.request("PUT", "https://www.example.com/", content=bytes(size))
     assert connection.is_closed()
 
 

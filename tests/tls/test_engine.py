@@ -251,8 +251,9 @@ def test_n9_missing_client_certificate(
         with pytest.raises(ConnectError, match="alert handshake failure"):
             client.handshake()
     else:
-        with pytest.raises(ReadError, match="alert certificate required"):
+        with pytest.raises(ReadError, match="alert certificate required") as caught:
             client.decrypt(100)
+        assert caught.value.tls_reason == "tlsv13 alert certificate required"
 
 
 def test_one_reader_and_one_writer_in_two_threads(pair: tuple[TLSEngine, TLSEngine]) -> None:

@@ -145,7 +145,7 @@ def test_nginx_is_reloaded(
     own_nginx: Nginx, layer: str, pool_options: dict[str, Any], settled: Any
 ) -> None:
     with ConnectionPool(**pool_options) as pool:
-        answered = reload_under_load(pool, own_nginx.url(layer), own_nginx.reload)
+        answered, _ = reload_under_load(pool, own_nginx.url(layer), own_nginx.reload)
         settled(pool)
         assert answered > 50
         assert pool.stats().opened > 8  # those to the old processes went
@@ -156,7 +156,7 @@ def test_haproxy_is_reloaded(
     own_haproxy: HAProxy, layer: str, pool_options: dict[str, Any], settled: Any
 ) -> None:
     with ConnectionPool(**pool_options) as pool:
-        answered = reload_under_load(pool, own_haproxy.url(layer), own_haproxy.reload)
+        answered, _ = reload_under_load(pool, own_haproxy.url(layer), own_haproxy.reload)
         settled(pool)
         assert answered > 50
         assert pool.stats().opened > 8

@@ -33,7 +33,7 @@ LogLevel warn mpm_event:notice
 TypesConfig /dev/null
 AddType text/plain .txt
 StartServers 1
-ServerLimit 2
+ServerLimit 8
 ThreadsPerChild 25
 MaxRequestWorkers 50
 KeepAlive On

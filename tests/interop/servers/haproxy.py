@@ -37,7 +37,9 @@ frontend plain
     bind 127.0.0.1:{h2c} proto h2
     http-response set-header X-Client-Port %[src_port]
     http-after-response set-header X-Session-Reused %[ssl_fc_is_resumed]
-    default_backend files
+    default_# A kept connection to nginx may end at the moment of use, which HAProxy answers with a 503.
+backend files
+    http-reuse never
 
 frontend client
     bind 127.0.0.1:{tls12_client} ssl crt {pem} ca-file {authority} verify required ssl-max-ver TLSv1.2
@@ -115,7 +117,14 @@ class HAProxy(Server):
         return ["-W", "-db", "-f", str(path)]
 
     def reload(self) -> None:
-        """A new worker process takes over the listening sockets."""
+        """A new worker process takes over the listening sockets. The master starts itself anew for
+        it, and does not hear a signal that comes before it is done."""
         before = self.log().count("Loading success")
-        self.process.send_signal(signal.SIGUSR2)
-        wait_until(lambda: self.log().count("Loading success") > before, "haproxy has a new worker")
+        for _ in range(5):
+            self.process.send_signal(signal.SIGUSR2)
+            try:
+                wait_until(lambda: self.log().count("Loading success") > before, "a reload", 5.0)
+                return
+            except AssertionError:
+                continue
+        raise AssertionError("haproxy has no new worker")

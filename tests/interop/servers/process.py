@@ -66,11 +66,11 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], object], what: str) -> None:
+def wait_until(condition: Callable[[], object], what: str, limit: float = LIMIT) -> None:
     """For what only the outside of a server shows: its port, its log, its processes."""
-    deadline = time.monotonic() + LIMIT
+    deadline = time.monotonic() + limit
     while not condition():
-        assert time.monotonic() < deadline, f"not within {LIMIT:g} s: {what}"
+        assert time.monotonic() < deadline, f"not within {limit:g} s: {what}"
         time.sleep(0.01)
 
 
