@@ -66,8 +66,9 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], object], what: str, limit: float = LIMIT) -> None:
+def wait_until(condition: Callable[[], object], what: str, limit: float | None = None) -> None:
     """For what only the outside of a server shows: its port, its log, its processes."""
+    limit = LIMIT if limit is None else limit
     deadline = time.monotonic() + limit
     while not condition():
         assert time.monotonic() < deadline, f"not within {limit:g} s: {what}"
