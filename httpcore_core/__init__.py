@@ -17,6 +17,7 @@ from ._exceptions import (
     PoolClosed,
     PoolTimeout,
     ProtocolError,
+    ProxyError,
     ReadError,
     ReadTimeout,
     RemoteProtocolError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from ._async.http11 import AsyncHTTP11Connection
     from ._async.pool import AsyncConnectionPool
     from ._async.transport import AsyncTransport
+    from ._async.tunnel_backend import AsyncTunnelBackend
     from ._backends.asyncio import AsyncIOBackend
     from ._backends.auto import AutoBackend
     from ._backends.base import (
@@ -52,10 +54,13 @@ if TYPE_CHECKING:
     from ._backends.mock import AsyncMockBackend, AsyncMockStream, MockBackend, MockStream
     from ._backends.sync import SyncBackend
     from ._backends.trio import TrioBackend
+    from ._protocol.proxy_auth import DigestProxyAuth, ProxyAuth
+    from ._proxy import Proxy
     from ._sync.connection import HTTPConnection
     from ._sync.http11 import HTTP11Connection
     from ._sync.pool import ConnectionPool
     from ._sync.transport import Transport
+    from ._sync.tunnel_backend import TunnelBackend
     from ._tls import default_ssl_context
 
 __version__ = "0.1.0"
@@ -72,11 +77,13 @@ __all__ = [
     "AsyncNetworkBackend",
     "AsyncNetworkStream",
     "AsyncTransport",
+    "AsyncTunnelBackend",
     "AutoBackend",
     "ByteStream",
     "ConnectError",
     "ConnectTimeout",
     "ConnectionPool",
+    "DigestProxyAuth",
     "HTTP2Connection",
     "HTTP11Connection",
     "HTTPConnection",
@@ -90,6 +97,9 @@ __all__ = [
     "PoolClosed",
     "PoolTimeout",
     "ProtocolError",
+    "Proxy",
+    "ProxyAuth",
+    "ProxyError",
     "ReadError",
     "ReadTimeout",
     "RemoteProtocolError",
@@ -101,6 +111,7 @@ __all__ = [
     "Transport",
     "TransportError",
     "TrioBackend",
+    "TunnelBackend",
     "UnsupportedProtocol",
     "WriteError",
     "WriteTimeout",
@@ -120,8 +131,10 @@ _HOMES = {
     "AsyncNetworkBackend": "._backends.base",
     "AsyncNetworkStream": "._backends.base",
     "AsyncTransport": "._async.transport",
+    "AsyncTunnelBackend": "._async.tunnel_backend",
     "AutoBackend": "._backends.auto",
     "ConnectionPool": "._sync.pool",
+    "DigestProxyAuth": "._protocol.proxy_auth",
     "HTTP11Connection": "._sync.http11",
     "HTTP2Connection": "._sync.http2",
     "HTTPConnection": "._sync.connection",
@@ -129,9 +142,12 @@ _HOMES = {
     "MockStream": "._backends.mock",
     "NetworkBackend": "._backends.base",
     "NetworkStream": "._backends.base",
+    "Proxy": "._proxy",
+    "ProxyAuth": "._protocol.proxy_auth",
     "SyncBackend": "._backends.sync",
     "Transport": "._sync.transport",
     "TrioBackend": "._backends.trio",
+    "TunnelBackend": "._sync.tunnel_backend",
     "default_ssl_context": "._tls",
     "request": "._api",
     "stream": "._api",

@@ -4,7 +4,7 @@
 `spawn`/`spawn_async`  work that may outlive the request which started it; in sync it runs in place
 `detach`/`detach_async` the same where it may wait and nobody waits for it: in sync in a thread
 `shielded`/`shielded_async`   awaits something to its end, whatever is cancelled meanwhile
-`notify`/`notify_async`       calls a function that the caller handed in
+`notify`/`call_back_async`       calls a function that the caller handed in
 
 The async half serves asyncio and trio; which of them runs is asked (sniffio) where an object is
 made, and objects are made only when something has to wait. Neither library is imported unless it
@@ -317,18 +317,17 @@ async def shielded_async(work: Callable[..., Awaitable[Any]], *args: Any) -> Non
     task.result()
 
 
-def notify(callback: Callable[..., object], *args: Any) -> None:
-    """Call a function that the caller of a request handed in."""
-    callback(*args)
+def call_back(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function that the caller of a request handed in; returns its result."""
+    return function(*args)
 
 
-async def notify_async(callback: Callable[..., object], *args: Any) -> None:
+async def call_back_async(function: Callable[..., Any], *args: Any) -> Any:
     """The same in async code, where it may be plain or ``async def``."""
     import inspect  # late: sync code has no use for it
 
-    result = callback(*args)
-    if inspect.isawaitable(result):
-        await result
+    result = function(*args)
+    return await result if inspect.isawaitable(result) else result
 
 
 def is_running(context: Any) -> bool:

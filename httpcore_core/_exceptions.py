@@ -15,6 +15,7 @@ __all__ = [
     "PoolClosed",
     "PoolTimeout",
     "ProtocolError",
+    "ProxyError",
     "ReadError",
     "ReadTimeout",
     "RemoteProtocolError",
@@ -30,8 +31,9 @@ class TransportError(Exception):
     """The root of everything this package raises.
 
     `origin` is text such as ``"https://example.com:443"``; `phase` is one of ``"request"``,
-    ``"pool"``, ``"connect"``, ``"tls"``, ``"send"``, ``"receive headers"`` and ``"receive body"``;
-    `limit` is in seconds. The low-level cause, where there is one, is in ``__cause__``.
+    ``"pool"``, ``"connect"``, ``"proxy"``, ``"tls"``, ``"send"``, ``"receive headers"`` and
+    ``"receive body"``; `limit` is in seconds. The low-level cause, where there is one, is in
+    ``__cause__``.
     """
 
     def __init__(
@@ -121,6 +123,33 @@ class LocalProtocolError(ProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The peer broke the protocol, or left in the middle of it."""
+
+
+class ProxyError(TransportError):
+    """The proxy refused to reach the origin, or did not speak as a proxy should.
+
+    `status`, `headers` and `body` are those of its answer to CONNECT, the body cut off after
+    64 KiB; `socks_reply` is the code of a SOCKS proxy's answer (RFC 1928, section 6). They are
+    None, or empty, where there was no such answer.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int | None = None,
+        headers: list[tuple[bytes, bytes]] | None = None,
+        body: bytes = b"",
+        socks_reply: int | None = None,
+        origin: str | None = None,
+        phase: str | None = None,
+        limit: float | None = None,
+    ) -> None:
+        super().__init__(message, origin=origin, phase=phase, limit=limit)
+        self.status = status
+        self.headers = headers or []
+        self.body = body
+        self.socks_reply = socks_reply
 
 
 class UnsupportedProtocol(TransportError):

@@ -2,7 +2,7 @@
 
 An event is a name, ``{type}.{event}.started | complete | failed``, and a dictionary: the keyword
 arguments, ``{"return_value": ...}`` or ``{"exception": ...}``. The types are `connection`, `pool`,
-`http11` and `http2`; the logger of a type is ``httpcore_core.{type}``, at level DEBUG.
+`proxy`, `http11` and `http2`; the logger of a type is ``httpcore_core.{type}``, at level DEBUG.
 
 Drivers hold a tracer or None and compare with None before each step, so that a request which
 nobody watches pays one comparison per step and no object. While nobody has imported `logging`,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Info = dict[str, Any]
 
-_KINDS = ("http11", "connection", "pool", "http2")
+_KINDS = ("http11", "connection", "pool", "http2", "proxy")
 _DEBUG = 10  # `logging.DEBUG`
 _loggers: dict[str, logging.Logger] = {}  # empty until somebody has imported `logging`
 _are_on: list[Callable[[int], bool]] = []  # their `isEnabledFor`
@@ -60,8 +60,9 @@ def _is_logged() -> bool:
         if "logging" not in sys.modules:
             return False
         _find_loggers()
-    http11, connection, pool, http2 = _are_on
-    return http11(_DEBUG) or connection(_DEBUG) or pool(_DEBUG) or http2(_DEBUG)
+    http11, connection, pool, http2, proxy = _are_on
+    is_on = http11(_DEBUG) or connection(_DEBUG) or pool(_DEBUG) or http2(_DEBUG)
+    return is_on or proxy(_DEBUG)
 
 
 def _find_loggers() -> None:

@@ -30,7 +30,7 @@ CORE = "httpcore_core"
 # The lowest layer first; a module may import from its own layer and from those before it.
 LAYERS: list[tuple[str, ...]] = [
     ("_exceptions", "_models", "_options"),
-    ("_protocol", "_tls", "_tls_engine", "_trace", "_concurrency"),
+    ("_protocol", "_proxy", "_tls", "_tls_engine", "_trace", "_concurrency"),
     ("_backends",),
     ("_async", "_sync"),
     ("_api", "__init__"),
@@ -60,7 +60,7 @@ HOMES = {
 }
 
 MAX_LINES = 400
-MAX_DRIVER_LINES = 2700  # without comments, docstrings and blank lines
+MAX_DRIVER_LINES = 3000  # without comments, docstrings and blank lines
 
 
 class Import(NamedTuple):

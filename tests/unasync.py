@@ -45,7 +45,7 @@ RULES = {
     r"detach_async": "detach",
     r"soon_async": "soon",
     r"shielded_async": "shielded",
-    r"notify_async": "notify",
+    r"call_back_async": "call_back",
     r"_async": "_sync",
     r"async_tls": "sync_tls",
     r"async_tls_handshake": "sync_tls_handshake",

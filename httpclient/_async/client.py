@@ -22,6 +22,8 @@ from ..transports.http import AsyncHTTPTransport
 if TYPE_CHECKING:
     import ssl
 
+    from httpcore_core import Proxy
+
     from .._headers import HeaderTypes
     from .._urls import URL
     from ..transports.base import AsyncBaseTransport
@@ -32,8 +34,8 @@ class AsyncClient(BaseClient):
 
     `verify` is True for the usual certificate authorities, or an `ssl.SSLContext`, which with
     `http2` has to offer that itself. With `http2` HTTP/2 is spoken to servers that can, over TLS;
-    without `http1` to all. A `transport` passed in replaces the network; it is used but not closed,
-    it stays the caller's.
+    without `http1` to all. `proxy` is the URL of a proxy, or a `Proxy`. A `transport` passed in
+    replaces the network; it is used but not closed, it stays the caller's.
     """
 
     def __init__(
@@ -45,12 +47,13 @@ class AsyncClient(BaseClient):
         verify: ssl.SSLContext | bool = True,
         http1: bool = True,
         http2: bool = False,
+        proxy: Proxy | str | None = None,
         transport: AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(headers=headers, timeout=timeout, base_url=base_url)
         self._owns_transport = transport is None
         if transport is None:
-            transport = AsyncHTTPTransport(verify=verify, http1=http1, http2=http2)
+            transport = AsyncHTTPTransport(verify=verify, http1=http1, http2=http2, proxy=proxy)
         self._transport = transport
 
     async def request(self, method: str, url: URL | str, **options: Any) -> Response:

@@ -1,41 +1,37 @@
 """Making the network stream of a connection: retries, TCP or a unix socket, TLS and its ALPN.
 
-Resolving, connecting and the TLS handshake share the one `connect` limit. A failed attempt is
+What lies between, where there is a proxy, is in `proxy`. Resolving, connecting, what is said to a
+proxy and the TLS handshake share the one `connect` limit. A failed attempt is
 repeated `retries` times with a growing pause; nothing of a request has been sent by then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from .._backends.base import AsyncNetworkBackend, AsyncNetworkStream
-from .._concurrency import shielded_async
-from .._exceptions import ConnectError, ConnectTimeout
+from .._backends.base import AsyncNetworkStream
+from .._exceptions import ConnectError, TransportError
 from .._models import Origin
-from .._options import ConnectionOptions
 from .._protocol.exchange import Exchange
-from .._protocol.retry import backoff_delays
+from .._protocol.retry import backoff_delays, may_redial
+from .proxy import AsyncProxyDialer, close_stream
 
 
-class AsyncDialer:
+class AsyncDialer(AsyncProxyDialer):
     """The part of a connection that opens its stream; its state is the connection's."""
 
-    __slots__ = ("_backend", "_clock", "_options", "is_http2", "offers_http2", "origin")
+    __slots__ = ("is_http2", "offers_http2")
 
-    origin: Origin
     offers_http2: bool  # where the options do
     is_http2: bool  # what was chosen, once the stream is open
-    _options: ConnectionOptions
-    _backend: AsyncNetworkBackend
-    _clock: Callable[[], float]
 
-    async def _open_stream(self, exchange: Exchange) -> AsyncNetworkStream:
+    async def open_stream(self, exchange: Exchange) -> AsyncNetworkStream:
+        """A stream that speaks what `is_http2` says, for `exchange` and within its limits."""
         for delay in backoff_delays(self._options.retries):
             try:
                 return await self._connect_once(exchange)
-            except (ConnectError, ConnectTimeout):
-                if exchange.expires_within(delay, self._clock()):
+            except TransportError as exc:
+                if not may_redial(exc) or exchange.expires_within(delay, self._clock()):
                     raise
             if exchange.trace is None:
                 await self._backend.sleep(delay)
@@ -45,16 +41,16 @@ class AsyncDialer:
         return await self._connect_once(exchange)
 
     async def _connect_once(self, exchange: Exchange) -> AsyncNetworkStream:
+        exchange.phase = "connect"
         now = self._clock()
         budget = exchange.budget(exchange.timeouts.connect, now)
-        if self._options.uds is not None:
-            stream = await self._connect_unix(exchange, budget)
+        deadline = None if budget is None else now + budget
+        if self.proxy is None:
+            stream = await self._connect_network(exchange, self.origin, budget)
         else:
-            stream = await self._connect_tcp(exchange, budget)
-        if self.origin.scheme == b"https":
-            if budget is not None:
-                budget = max(now + budget - self._clock(), 0.0)
-            stream = await self._start_tls(exchange, stream, budget)
+            stream = await self._connect_through(exchange, self.proxy, deadline)
+        if self.origin.scheme == b"https" and not self.forwards:
+            stream = await self._start_tls(exchange, stream, self._left(deadline))
             await self._take_alpn(stream)
         else:
             self.is_http2 = not self._options.http1  # RFC 9113, section 3.3: prior knowledge
@@ -66,9 +62,15 @@ class AsyncDialer:
         chosen = None if tls is None else tls.selected_alpn_protocol()
         self.is_http2 = chosen == "h2"
         if not (self.is_http2 or self._options.http1):
-            if not stream.abort():
-                await shielded_async(stream.aclose)
+            await close_stream(stream)
             raise ConnectError("the server did not agree to HTTP/2", phase="tls")
+
+    async def _connect_network(
+        self, exchange: Exchange, place: Origin, budget: float | None
+    ) -> AsyncNetworkStream:
+        if self._options.uds is not None:
+            return await self._connect_unix(exchange, budget)
+        return await self._connect_tcp(exchange, place, budget)
 
     async def _connect_unix(self, exchange: Exchange, budget: float | None) -> AsyncNetworkStream:
         options = self._options
@@ -87,12 +89,14 @@ class AsyncDialer:
             options.socket_options,
         )
 
-    async def _connect_tcp(self, exchange: Exchange, budget: float | None) -> AsyncNetworkStream:
+    async def _connect_tcp(
+        self, exchange: Exchange, place: Origin, budget: float | None
+    ) -> AsyncNetworkStream:
         options = self._options
-        host = self.origin.host.decode("ascii")
+        host = place.host.decode("ascii")
         arguments = (
             host,
-            self.origin.port,
+            place.port,
             budget,
             options.local_address,
             options.socket_options,
@@ -103,7 +107,7 @@ class AsyncDialer:
             return await self._backend.open_tcp(*arguments)
         info = {
             "host": host,
-            "port": self.origin.port,
+            "port": place.port,
             "local_address": options.local_address,
             "timeout": budget,
         }
@@ -125,8 +129,7 @@ class AsyncDialer:
             stream: AsyncNetworkStream = await trace.run(name, info, step)
         except BaseException:
             for stream in opened:
-                if not stream.abort():
-                    await shielded_async(stream.aclose)
+                await close_stream(stream)
             raise
         return stream
 
@@ -149,6 +152,5 @@ class AsyncDialer:
                 "connection.start_tls", info, stream.start_tls, context, name, budget
             )
         except BaseException:
-            if not stream.abort():
-                await shielded_async(stream.aclose)
+            await close_stream(stream)
             raise

@@ -66,8 +66,8 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         self.request_count = 0
         self.reason_closed: str | None = None
         name, head_parser = choose_engine(http1_engine)
-        # The id, the two addresses, ALPN, the version of TLS and the engine, in this order.
-        self.description: tuple[Any, ...] = (None, None, None, None, None, name)
+        # The id, the two addresses, ALPN, the version of TLS, the proxy and the engine.
+        self.description: tuple[Any, ...] = (None, None, None, None, None, None, name)
         self.slot: Any = None  # where its pool has it
         self._is_watchable = True  # until the stream says otherwise
         self._is_watched = False
@@ -127,13 +127,14 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         return head
 
     def _response(self, exchange: Exchange, head: ResponseHead) -> Response:
-        number, local, remote, alpn, tls, engine = self.description
+        number, local, remote, alpn, tls, proxy, engine = self.description
         connection = {
             "id": number,
             "local_address": local,
             "remote_address": remote,
             "alpn": alpn,
             "tls_version": tls,
+            "proxy": proxy,
             "http1_engine": engine,
             "reused": self.request_count > 1,
             "request_number": self.request_count,

@@ -103,7 +103,7 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
         self.is_pooled = False
         self.falls_back = False  # the pool may ask the server for HTTP/1.1 instead
         # The id, the two addresses, ALPN and the version of TLS, in this order.
-        self.description: tuple[Any, ...] = (None, None, None, None, None)
+        self.description: tuple[Any, ...] = (None, None, None, None, None, None)
         self.slot: Any = None  # where its pool has it
         self._is_started = False
         self._is_watchable = True  # until the stream says otherwise
@@ -203,7 +203,7 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
 
     def describe(self, stream: HTTP2Stream) -> dict[str, Any]:
         """The `connection` extension: plain values, which outlive the connection."""
-        number, local, remote, alpn, tls = self.description
+        number, local, remote, alpn, tls, proxy = self.description
         count = (stream.id + 1) // 2
         return {
             "id": number,
@@ -211,6 +211,7 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
             "remote_address": remote,
             "alpn": alpn,
             "tls_version": tls,
+            "proxy": proxy,
             "reused": count > 1,
             "request_number": count,
         }

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
-from .._concurrency import notify_async
+from .._concurrency import call_back_async
 from .._exceptions import ReadError, ReadTimeout, TransportError, WriteError, WriteTimeout
 from .._models import Extensions, Headers, Origin, Response
 from .._protocol.events import END, NEED_DATA, Event, Informational, ResponseHead
@@ -263,7 +263,7 @@ class AsyncHTTP2Exchange:
                 self._head = event
                 return event
             if isinstance(event, Informational) and exchange.informational is not None:
-                await notify_async(exchange.informational, event.status, event.headers)
+                await call_back_async(exchange.informational, event.status, event.headers)
 
     def take_body(self, exchange: Exchange) -> bytes | None:
         """The whole body, if all of it has been received."""

@@ -179,8 +179,9 @@ class AsyncPoolLeasing(AsyncPoolContexts):
     async def _dial(self, slot: Slot, waiter: Waiter, exchange: Exchange) -> None:
         """Open a connection in the waiter's slot, in the background, and wait for it."""
         connection = AsyncHTTPConnection.made_by_pool(
-            exchange.origin, self._options, self._backend, self._now
+            exchange.peer, self._options, self._backend, self._now, exchange.proxy
         )
+        connection.forwards = exchange.forwards
         connection.offers_http2 = not exchange.http1_only
         connection.slot = slot
         with self._lock:

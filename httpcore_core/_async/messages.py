@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from .._backends.base import AsyncNetworkStream
-from .._concurrency import notify_async
+from .._concurrency import call_back_async
 from .._exceptions import (
     ReadError,
     ReadTimeout,
@@ -156,7 +156,7 @@ class AsyncHTTP11Messages:
                 self._head = event
                 return True
             if isinstance(event, Informational) and exchange.informational is not None:
-                await notify_async(exchange.informational, event.status, event.headers)
+                await call_back_async(exchange.informational, event.status, event.headers)
             event = self._protocol.next_event()
         return False
 

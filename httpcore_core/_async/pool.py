@@ -33,10 +33,13 @@ from .._protocol.pool import IDLE, PoolPolicy, PoolStats
 from .._protocol.retry import Verdict, may_retry, refused_delay
 from .connection import AsyncHTTPConnection
 from .leasing import AsyncPoolLeasing
+from .proxy import address_to_proxy, answer_challenge, load_proxy
 from .transport import make_exchange
 
 if TYPE_CHECKING:
     import ssl
+
+    from .._proxy import ProxyTypes
 
 
 class AsyncConnectionPool(AsyncPoolLeasing):
@@ -48,6 +51,10 @@ class AsyncConnectionPool(AsyncPoolLeasing):
     `local_address` take effect before connecting. `http1_engine` parses the heads of responses:
     ``"h11"``, ``"httptools"``, or ``"auto"``, the latter where it is installed.
 
+    `proxy` is a URL or a `Proxy` that all requests go through, unless their `proxy` extension says
+    otherwise; the options above are for the connection to it then, but `ssl_context`, which is for
+    origins, and the limit per origin, which holds for those it tunnels to.
+
     With `http2` (extra ``http2``) it is offered to servers over TLS, and used where they agree; an
     `ssl_context` of your own has to offer it itself, as it is never changed. Without `http1` it is
     required over TLS, and spoken to ``http`` origins without asking (RFC 9113, section 3.3). For
@@ -58,6 +65,7 @@ class AsyncConnectionPool(AsyncPoolLeasing):
         self,
         *,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: ProxyTypes | None = None,
         max_connections: int | None = 100,
         max_connections_per_origin: int | None = None,
         max_keepalive_connections: int | None = 20,
@@ -105,6 +113,7 @@ class AsyncConnectionPool(AsyncPoolLeasing):
         )
         if http2:
             require_http2()
+        self._proxy = load_proxy(proxy)
         self._limits = PoolLimits(
             max_connections,
             max_connections_per_origin,
@@ -133,13 +142,21 @@ class AsyncConnectionPool(AsyncPoolLeasing):
         if context is not self._context:
             self._enter(context)
         exchange.start_clock(self._now)
+        proxy = exchange.proxy if exchange.chooses_proxy else self._proxy
+        if proxy is not None:
+            exchange.send_through(proxy, self._options.http1)
+            if exchange.forwards:
+                await address_to_proxy(exchange)
         while True:
             usual = self._policy.is_ready and exchange.trace is None and not exchange.retried
             slot = self._take_idle(exchange) if usual else None
             if slot is None:
                 slot = await self._acquire_traced(exchange)
             try:
-                return await slot.connection.handle(exchange)  # type: ignore[no-any-return]
+                response: Response = await slot.connection.handle(exchange)
+                if not exchange.forwards or not await answer_challenge(exchange, response):
+                    return response
+                continue
             except TransportError as exc:
                 verdict = may_retry(exc, exchange)
                 delay = refused_delay(exchange) if verdict is Verdict.RETRY_REFUSED else 0.0

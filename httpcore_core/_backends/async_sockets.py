@@ -120,6 +120,22 @@ class AsyncSocketBackend(AsyncNetworkBackend):
 
         return await self._within(timeout, connect, timed_out)
 
+    async def resolve(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        resolver: AsyncResolver | None = None,
+        trace: AsyncTracer | None = None,
+    ) -> Sequence[str]:
+        async def look_up() -> list[Address]:
+            return await self._addresses(host, port, resolver, trace)
+
+        def timed_out() -> ConnectTimeout:
+            return connect_timed_out(f"{host} (resolving)", timeout)
+
+        return [address.host for address in await self._within(timeout, look_up, timed_out)]
+
     async def _addresses(
         self,
         host: str,

@@ -7,7 +7,7 @@ where that is noticed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import sniffio
 
@@ -102,3 +102,13 @@ class AutoBackend(AsyncNetworkBackend):
         return await self._backend().open_tcp(
             host, port, timeout, local_address, socket_options, resolver, trace
         )
+
+    async def resolve(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        resolver: AsyncResolver | None = None,
+        trace: AsyncTracer | None = None,
+    ) -> Sequence[str]:
+        return await self._backend().resolve(host, port, timeout, resolver, trace)

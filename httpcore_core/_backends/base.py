@@ -212,6 +212,19 @@ class NetworkBackend:
                 error = exc
         raise error
 
+    def resolve(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        resolver: Resolver | None = None,
+        trace: Tracer | None = None,
+    ) -> Sequence[str]:
+        """The IP addresses of `host`, best first, as `open_tcp` would try them: for a proxy that is
+        not to look the name up itself. Raises `ConnectError`, `ConnectTimeout`. The default asks
+        the `resolver`; without one it knows no better than the name itself."""
+        return [host] if resolver is None else resolver(host, port)
+
     def now(self) -> float:
         """A monotonic clock in seconds, the one that timeouts are measured with."""
         return time.monotonic()
@@ -352,6 +365,21 @@ class AsyncNetworkBackend:
             except ConnectError as exc:
                 error = exc
         raise error
+
+    async def resolve(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        resolver: AsyncResolver | None = None,
+        trace: AsyncTracer | None = None,
+    ) -> Sequence[str]:
+        if resolver is None:
+            return [host]
+        import inspect
+
+        answer = resolver(host, port)
+        return await answer if inspect.isawaitable(answer) else answer
 
     def now(self) -> float:
         return time.monotonic()

@@ -11,7 +11,7 @@ import errno
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .._exceptions import ConnectError, ConnectTimeout
@@ -51,19 +51,22 @@ class SyncBackend(NetworkBackend):
         """Connect by Happy Eyeballs (RFC 8305). An IP address is not resolved, by nobody: no
         `resolver` is asked and no ``connection.resolve`` event comes."""
         limit = _Limit(timeout, NEVER if timeout is None else time.monotonic() + timeout)
-        addresses = sockets.literal_addresses(host, port)
-        if addresses is None:
-            info = {"host": host, "port": port}
-            if trace is None:
-                addresses = _resolve(host, port, limit, resolver)
-            else:
-                addresses = trace.run(
-                    "connection.resolve", info, _resolve, host, port, limit, resolver
-                )
+        addresses = _addresses(host, port, limit, resolver, trace)
         addresses = sockets.usable_addresses(addresses, local_address)
         options = tuple(socket_options or ())
         race = _Race(f"{host} port {port}", addresses, local_address, options, limit, trace)
         return SocketStream(*race.run())
+
+    def resolve(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        resolver: Resolver | None = None,
+        trace: Tracer | None = None,
+    ) -> Sequence[str]:
+        limit = _Limit(timeout, NEVER if timeout is None else time.monotonic() + timeout)
+        return [address.host for address in _addresses(host, port, limit, resolver, trace)]
 
     def connect_unix_socket(
         self,
@@ -97,6 +100,18 @@ class _Limit(NamedTuple):
 
     def left(self) -> float:
         return max(self.deadline - time.monotonic(), 0.0)
+
+
+def _addresses(
+    host: str, port: int, limit: _Limit, resolver: Resolver | None, trace: Tracer | None
+) -> list[Address]:
+    addresses = sockets.literal_addresses(host, port)
+    if addresses is not None:
+        return addresses
+    if trace is None:
+        return _resolve(host, port, limit, resolver)
+    info = {"host": host, "port": port}
+    return trace.run("connection.resolve", info, _resolve, host, port, limit, resolver)
 
 
 def _resolve(host: str, port: int, limit: _Limit, resolver: Resolver | None) -> list[Address]:

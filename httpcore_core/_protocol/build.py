@@ -28,11 +28,11 @@ from httpcore_core._models import (
     ByteStream,
     Extensions,
     Headers,
-    Origin,
     Request,
     SyncByteStream,
 )
 
+from .origin import host_field
 from .request import framing_field, origin_of
 
 __all__ = ["Content", "HeaderTypes", "URLTypes", "build_request", "parse_url"]
@@ -77,7 +77,7 @@ def build_request(
     fields = _fields(headers)
     present = {field.lower() for field, _ in fields}
     if b"host" not in present:
-        fields.insert(0, (b"Host", _host(origin)))
+        fields.insert(0, (b"Host", host_field(origin)))
     stream = _stream(content)
     if not present & {b"content-length", b"transfer-encoding"}:
         body = stream.content if isinstance(stream, ByteStream) else None
@@ -117,14 +117,6 @@ def parse_url(url: Text) -> URL:
     target = _non_ascii.sub(lambda byte: b"%%%02X" % byte[0][0], target)
     parts = (scheme, split[1], port, target)
     return (*origin_of(parts)[:2], port, target)
-
-
-def _host(origin: Origin) -> bytes:
-    """The value of `Host` (RFC 9110, section 7.2): without a default port."""
-    host = b"[%b]" % origin.host if b":" in origin.host else origin.host
-    if origin.port == DEFAULT_PORTS[origin.scheme]:
-        return host
-    return b"%b:%d" % (host, origin.port)
 
 
 def _fields(headers: HeaderTypes) -> Headers:

@@ -72,3 +72,9 @@ def require_http2() -> None:
     """Raise `ImportError` where HTTP/2 is asked for and `h2`, its engine, is not installed."""
     if importlib.util.find_spec("h2") is None:
         raise ImportError("HTTP/2 needs h2: pip install 'httpcore-core[http2]'", name="h2")
+
+
+def require_socks() -> None:
+    """Raise `ImportError` where a SOCKS proxy is asked for and `socksio` is not installed."""
+    if importlib.util.find_spec("socksio") is None:
+        raise ImportError("SOCKS needs socksio: pip install 'httpcore-core[socks]'", name="socksio")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._exceptions import (
     ConnectTimeout,
@@ -22,9 +22,13 @@ from .._exceptions import (
     TransportError,
     WriteTimeout,
 )
-from .._models import Extensions, Origin, Request
+from .._models import Extensions, Headers, Origin, Request
 from .._options import DEFAULT_EXPECT_CONTINUE, NO_TIMEOUTS, parse_timeouts
 from .request import Arguments, plan_request
+
+if TYPE_CHECKING:
+    from .._proxy import Proxy
+    from .forwarding import Forwarding
 
 CLOCK_SLACK = 0.01
 """Seconds by which a timer may fire early: uvloop's clock, for one, counts in milliseconds."""
@@ -33,6 +37,7 @@ CLOCK_SLACK = 0.01
 _TIMEOUTS: dict[str, type[TimeoutException]] = {
     "pool": PoolTimeout,
     "connect": ConnectTimeout,
+    "proxy": ConnectTimeout,
     "tls": ConnectTimeout,
     "send": WriteTimeout,
     "receive headers": ReadTimeout,
@@ -50,6 +55,10 @@ class Exchange:
     timeouts = NO_TIMEOUTS
     deadline: float | None = None  # set by `start_clock`
     sni_hostname: str | None = None
+    chooses_proxy = False  # the `proxy` extension is there, be it None
+    proxy: Proxy | None = None
+    forwarding: Forwarding | None = None  # where the proxy is sent the request itself
+    forwards = False
     informational: Callable[..., object] | None = None
     expect_continue = DEFAULT_EXPECT_CONTINUE
     http1_only = False
@@ -71,7 +80,7 @@ class Exchange:
         self.plan = plan = plan_request(arguments)
         self.origin = plan.origin
         self.key: object = plan.origin
-        """What a connection must match to be used: the origin, and the name TLS verifies."""
+        """What a connection must match to be used: the origin, the name TLS verifies, the proxy."""
         extensions = arguments[4]
         if extensions:
             limits = extensions.get("timeout")
@@ -86,6 +95,11 @@ class Exchange:
         if name is not None:
             self.sni_hostname = _sni_hostname(name)
             self.key = (self.origin, self.sni_hostname)
+        if "proxy" in extensions:
+            from .._proxy import proxy_extension  # late: few need it
+
+            self.chooses_proxy = True
+            self.proxy = proxy_extension(extensions["proxy"])
         self.informational = extensions.get("informational")
         self.expect_continue = _seconds(extensions.get("expect_continue"))
         _check_callable("informational", self.informational)
@@ -105,6 +119,46 @@ class Exchange:
         if self.origin != origin:
             text = f"this connection is to {origin}"
             raise LocalProtocolError(text, origin=str(self.origin), phase="request")
+
+    def send_through(self, proxy: Proxy, http1: bool) -> None:
+        """Have `proxy` forward the request, or carry it through a tunnel, whichever it is for. With
+        `http1` its origin may be spoken to in HTTP/1.1. Raises `LocalProtocolError`."""
+        from .forwarding import check_tunnelled, is_forwarded
+
+        self.proxy = proxy
+        self.forwards = is_forwarded(self.plan, proxy, http1)
+        if self.forwards:
+            self.key = proxy  # one connection serves all origins
+        else:
+            check_tunnelled(self.plan)
+            self.key = (self.key, proxy)
+
+    @property
+    def peer(self) -> Origin:
+        """Whom the connection speaks HTTP with: the origin, or the proxy that forwards."""
+        return self.proxy.origin if self.forwards and self.proxy is not None else self.origin
+
+    def forward(self, fields: Headers) -> None:
+        """Make the request one for the proxy; `fields` are the proxy's own headers."""
+        from .forwarding import Forwarding
+
+        assert self.proxy is not None
+        self.forwarding = Forwarding(self.plan, self.proxy, fields)
+        self.plan = self.forwarding.first()
+
+    def answer_challenge(self, status: int, headers: Headers) -> bool:
+        """Whether the response is a proxy's challenge that can be answered: the request is to be
+        sent again, with credentials. If not, the response is the caller's."""
+        if status != 407 or self.forwarding is None:
+            return False
+        if self.body_started and not self.plan.replayable:
+            return False
+        plan = self.forwarding.answer(headers)
+        if plan is None:
+            return False
+        self.plan = plan
+        self._begin_anew()
+        return True
 
     def start_clock(self, clock: Callable[[], float]) -> None:
         """Fix the deadline, where there is a `total`. From here on the time counts."""
@@ -144,6 +198,9 @@ class Exchange:
             self.retried = True
             self.retried_at = now
         self.attempts += self.wrote
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self.refused = self.reused = self.wrote = self.body_started = False
         self.phase = "request"
 

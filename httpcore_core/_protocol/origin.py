@@ -58,6 +58,19 @@ def canonical_origin(scheme: bytes, host: bytes, port: int | None) -> Origin:
     return Origin(scheme, _host_name(host), port)
 
 
+def authority(origin: Origin) -> bytes:
+    """Host and port, as CONNECT names its target (RFC 9112, section 3.2.3)."""
+    return b"%b:%d" % (b"[%b]" % origin.host if b":" in origin.host else origin.host, origin.port)
+
+
+def host_field(origin: Origin) -> bytes:
+    """The value of `Host` (RFC 9110, section 7.2): without a default port."""
+    name = authority(origin)
+    if origin.port == DEFAULT_PORTS.get(origin.scheme):
+        name = name.rpartition(b":")[0]
+    return name
+
+
 def _ipv6(host: bytes) -> bytes:
     import ipaddress  # costs milliseconds to import and few hosts need it
 

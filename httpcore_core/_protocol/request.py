@@ -20,7 +20,14 @@ from httpcore_core._models import URL, ByteStream, Extensions, Headers, Origin
 
 from .origin import canonical_origin, origin_of, shown
 
-__all__ = ["RequestPlan", "check_trailers", "framing_field", "origin_of", "plan_request"]
+__all__ = [
+    "RequestPlan",
+    "check_fields",
+    "check_trailers",
+    "framing_field",
+    "origin_of",
+    "plan_request",
+]
 
 Arguments: TypeAlias = tuple[bytes, URL, Headers, Any, Extensions]
 
@@ -296,12 +303,18 @@ def framing_field(
     return None
 
 
+def check_fields(fields: Headers, what: str) -> None:
+    """Refuse fields whose name is no token (RFC 9110, section 5.1) or whose value is not legal."""
+    for name, value in fields:
+        if not _is_token(name) or not is_value(value):
+            raise _refuse(f"illegal {what}")
+
+
 def check_trailers(trailers: Headers) -> None:
     """Refuse trailer fields that are illegal or do not belong in trailers."""
     try:
-        for name, value in trailers:
-            if not _is_token(name) or not is_value(value):
-                raise _refuse("illegal trailer field")
+        check_fields(trailers, "trailer field")
+        for name, _ in trailers:
             if name.lower() in _NOT_IN_TRAILERS:
                 raise _refuse(f"{name!r} is not allowed in trailers")
     except (TypeError, ValueError, AttributeError) as exc:

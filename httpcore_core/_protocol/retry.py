@@ -19,7 +19,15 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from .._exceptions import ReadError, RemoteProtocolError, WriteError
+from .._exceptions import (
+    ConnectError,
+    ConnectTimeout,
+    NetworkError,
+    ProxyError,
+    ReadError,
+    RemoteProtocolError,
+    WriteError,
+)
 
 if TYPE_CHECKING:
     from .exchange import Exchange
@@ -39,6 +47,25 @@ def backoff_delays(retries: int) -> Iterator[float]:
     for _ in range(retries):
         yield delay
         delay = min(delay * 2, MAX_CONNECT_DELAY) or FIRST_CONNECT_DELAY
+
+
+_UNREACHABLE = frozenset((502, 503, 504))
+"""Answers to CONNECT by which a proxy says that it did not reach the origin."""
+
+_UNREACHABLE_SOCKS = frozenset((1, 3, 4, 5, 6))
+"""The same in SOCKS5: RFC 1928, section 6."""
+
+
+def may_redial(error: BaseException) -> bool:
+    """Whether a failed dial is one that `retries` repeat: nothing was connected to. What a proxy
+    forbids, or a way of its that we do not understand, will not change."""
+    if isinstance(error, ProxyError):
+        return (
+            error.status in _UNREACHABLE
+            or error.socks_reply in _UNREACHABLE_SOCKS
+            or isinstance(error.__cause__, NetworkError)
+        )
+    return isinstance(error, (ConnectError, ConnectTimeout))
 
 
 MAX_ATTEMPTS = 3

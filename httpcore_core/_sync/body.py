@@ -11,13 +11,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .._backends.base import NetworkStream
-from .._exceptions import ConnectError
 from .._models import SyncByteStream, Extensions
 from .._protocol.exchange import Exchange
+from .streams import PrefixedStream
 
 if TYPE_CHECKING:
-    import ssl
-
     from .http2_exchange import HTTP2Exchange
     from .http11 import HTTP11Connection
 
@@ -151,7 +149,7 @@ class TracedBody:
             raise
 
 
-class TunnelStream(NetworkStream):
+class TunnelStream(PrefixedStream):
     """The raw stream after ``101 Switching Protocols`` or a successful CONNECT: reads first give
     what the server had sent already (RFC 9110, 7.8 and 9.3.6). Closing it closes the response."""
 
@@ -162,58 +160,9 @@ class TunnelStream(NetworkStream):
         connection: HTTP11Connection,
         body: ResponseStream,
     ) -> None:
-        self._stream = stream
-        self._leftover = leftover
+        super().__init__(stream, leftover)
         self._connection = connection
         self._body = body  # kept, so that it is not finalised while this is in use
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if self._leftover:
-            return self._take(max_bytes)
-        return self._stream.read(max_bytes, timeout)
-
-    def _take(self, max_bytes: int) -> bytes:
-        data, self._leftover = self._leftover[:max_bytes], self._leftover[max_bytes:]
-        return data
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, timeout)
-
-    def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
-        if self._leftover:
-            return 0
-        return self._stream.write_until_readable(buffer, timeout)
-
-    def write_nowait(self, buffer: bytes) -> int:
-        return self._stream.write_nowait(buffer)
-
-    def read_nowait(self, max_bytes: int) -> bytes | None:
-        return self._take(max_bytes) if self._leftover else self._stream.read_nowait(max_bytes)
-
-    def is_readable(self) -> bool:
-        return bool(self._leftover) or self._stream.is_readable()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> NetworkStream:
-        """TLS inside what was opened. Bytes that the peer sent before it are not part of it."""
-        if self._leftover:
-            raise ConnectError("the peer spoke before the TLS handshake", phase="tls")
-        return self._stream.start_tls(ssl_context, server_hostname, timeout)
-
-    def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable" and self._leftover:
-            return True
-        return self._stream.get_extra_info(info)
-
-    def abort(self) -> bool:
-        return self._stream.abort()
-
-    def close_nowait(self) -> bool:
-        return self._stream.close_nowait()
 
     def close(self) -> None:
         self._connection.leave()

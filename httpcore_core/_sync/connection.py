@@ -28,11 +28,13 @@ from .._protocol.engine import choose_engine, require_http2
 from .._protocol.exchange import Exchange
 from .dialing import Dialer
 from .http11 import HTTP11Connection
+from .proxy import address_to_proxy, answer_challenge, load_proxy
 from .transport import Transport, make_exchange
 
 if TYPE_CHECKING:
     import ssl
 
+    from .._proxy import Proxy, ProxyTypes
     from .http2 import HTTP2Connection
 
 _ids = itertools.count(1)
@@ -56,6 +58,7 @@ class HTTPConnection(Dialer, Transport):
         origin: Origin,
         *,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: ProxyTypes | None = None,
         retries: int = 0,
         local_address: str | None = None,
         uds: str | None = None,
@@ -98,7 +101,7 @@ class HTTPConnection(Dialer, Transport):
             ),
         )
         backend = network_backend or SyncBackend()
-        self._init(origin, options, backend, backend.now)
+        self._init(origin, options, backend, backend.now, load_proxy(proxy))
 
     def _init(
         self,
@@ -106,8 +109,11 @@ class HTTPConnection(Dialer, Transport):
         options: ConnectionOptions,
         backend: NetworkBackend,
         clock: Callable[[], float],
+        proxy: Proxy | None,
     ) -> None:
         self.origin = origin
+        self.proxy = proxy
+        self.forwards = False
         self.id = next(_ids)
         self.slot: Any = None  # the pool's
         self.dial: Task | None = None  # the pool's: what runs `connect`
@@ -128,10 +134,11 @@ class HTTPConnection(Dialer, Transport):
         options: ConnectionOptions,
         backend: NetworkBackend,
         clock: Callable[[], float],
+        proxy: Proxy | None,
     ) -> HTTPConnection:
         """A connection with options that were checked before."""
         connection = cls.__new__(cls)
-        connection._init(origin, options, backend, clock)
+        connection._init(origin, options, backend, clock, proxy)
         return connection
 
     def handle_request(
@@ -141,9 +148,23 @@ class HTTPConnection(Dialer, Transport):
         exchange = make_exchange(method, url, headers, stream, extensions)
         exchange.start_clock(self._clock)
         exchange.check_origin(self.origin)
-        if self.open_connection is None:
-            self.connect(exchange)
-        return self.handle(exchange)
+        if self.proxy is not None:
+            self._take_route(exchange, self.proxy)
+        while True:
+            if self.open_connection is None:
+                self.connect(exchange)
+            response = self.handle(exchange)
+            if not exchange.forwards or not answer_challenge(exchange, response):
+                return response
+
+    def _take_route(self, exchange: Exchange, proxy: Proxy) -> None:
+        exchange.send_through(proxy, self._options.http1)
+        if self.is_connecting() and not self._is_connecting:
+            self.forwards = exchange.forwards
+        elif self.forwards != exchange.forwards:
+            raise LocalProtocolError("this connection to the proxy is not of the kind it takes")
+        if exchange.forwards:
+            address_to_proxy(exchange)
 
     def handle(self, exchange: Exchange) -> Response:
         """Send a checked request over the open connection."""
@@ -160,7 +181,7 @@ class HTTPConnection(Dialer, Transport):
         exchange.phase = "connect"
         self._is_connecting = True
         try:
-            stream = self._open_stream(exchange)
+            stream = self.open_stream(exchange)
         except TransportError as exc:
             self._reason_closed = "failed to connect"
             exchange.explain(exc, exchange.timeouts.connect, self._clock())
@@ -175,7 +196,7 @@ class HTTPConnection(Dialer, Transport):
 
             http2 = self._options.http2_options or HTTP2Options()
             shared = HTTP2Connection.made_by_pool(self.origin, stream, http2, self._clock)
-            shared.description = self._describe(stream, None)[:5]
+            shared.description = self._describe(stream, None)[:6]
             shared.falls_back = self._options.http1 and self.origin.scheme == b"https"
             self.open_connection = shared
         else:
@@ -206,6 +227,7 @@ class HTTPConnection(Dialer, Transport):
             stream.get_extra_info("server_addr"),
             None if tls is None else tls.selected_alpn_protocol(),
             None if tls is None else tls.version(),
+            None if self.proxy is None else str(self.proxy),
             engine,
         )
 

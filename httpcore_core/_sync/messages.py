@@ -11,7 +11,7 @@ from collections.abc import Generator, Callable
 from typing import Any
 
 from .._backends.base import NetworkStream
-from .._concurrency import notify
+from .._concurrency import call_back
 from .._exceptions import (
     ReadError,
     ReadTimeout,
@@ -156,7 +156,7 @@ class HTTP11Messages:
                 self._head = event
                 return True
             if isinstance(event, Informational) and exchange.informational is not None:
-                notify(exchange.informational, event.status, event.headers)
+                call_back(exchange.informational, event.status, event.headers)
             event = self._protocol.next_event()
         return False
 
