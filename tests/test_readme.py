@@ -48,6 +48,7 @@ def port() -> Iterator[int]:
 
 def with_local_addresses(code: str, port: int) -> str:
     code = code.replace('b"https", b"www.example.com", None', f'b"http", b"127.0.0.1", {port}')
+    code = code.replace("proxy.example.com:3128", f"127.0.0.1:{port}")
     code = re.sub(r"https?://www\.example\.com", f"http://127.0.0.1:{port}", code)
     assert "https" not in code
     return code
