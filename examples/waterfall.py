@@ -36,7 +36,7 @@ class Recorder:
         return next((at for name, at in reversed(self.events) if name.startswith(prefixes)), None)
 
     def phases(self) -> list[Phase]:
-        """What there was of queue, resolve, connect, TLS, send, wait and body, in this order.
+        """What there was of queue, resolve, connect, proxy, TLS, send, wait and body, in order.
 
         Waiting in the queue ends where connecting begins, and connecting begins, for the eye,
         where the name has been resolved: both contain the other as events.
@@ -54,6 +54,7 @@ class Recorder:
                 resolved or self.first("connection.connect_"),
                 self.last("connection.connect_tcp.complete", "connection.connect_unix_socket.c"),
             ),
+            ("proxy", self.first("proxy."), self.last("proxy.")),
             (
                 "TLS",
                 self.first("connection.start_tls.started"),

@@ -16,14 +16,16 @@ added `delay` is not waited for: it is added to the clock that the backend's use
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from .._backends.base import (
     AsyncNetworkBackend,
     AsyncNetworkStream,
+    AsyncResolver,
     NetworkBackend,
     NetworkStream,
+    Resolver,
     SocketOption,
     TimerHandle,
 )
@@ -39,6 +41,8 @@ from .._exceptions import (
 
 if TYPE_CHECKING:
     import ssl
+
+    from .._trace import AsyncTracer, Tracer
 
 __all__ = ["END", "RESET", "AsyncFaultBackend", "FaultBackend", "Faults"]
 
@@ -309,6 +313,16 @@ class FaultBackend(NetworkBackend):
             raise
         return FaultStream(stream, self.faults)
 
+    def resolve(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        resolver: Resolver | None = None,
+        trace: Tracer | None = None,
+    ) -> Sequence[str]:
+        return self.inner.resolve(host, port, timeout, resolver, trace)
+
     def sleep(self, seconds: float) -> None:
         self.inner.sleep(seconds)
 
@@ -352,6 +366,16 @@ class AsyncFaultBackend(AsyncNetworkBackend):
             await stream.aclose()
             raise
         return AsyncFaultStream(stream, self.faults)
+
+    async def resolve(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        resolver: AsyncResolver | None = None,
+        trace: AsyncTracer | None = None,
+    ) -> Sequence[str]:
+        return await self.inner.resolve(host, port, timeout, resolver, trace)
 
     async def sleep(self, seconds: float) -> None:
         await self.inner.sleep(seconds)

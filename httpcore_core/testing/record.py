@@ -13,7 +13,7 @@ files as one keeps secrets. Connections are played back in the order in which th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 from .._backends.base import (
     AsyncNetworkBackend,
     AsyncNetworkStream,
+    AsyncResolver,
     NetworkBackend,
     NetworkStream,
+    Resolver,
     SocketOption,
     TimerHandle,
 )
@@ -31,6 +33,8 @@ from .._backends.mock import AsyncMockBackend, MockBackend, Script
 
 if TYPE_CHECKING:
     import ssl
+
+    from .._trace import AsyncTracer, Tracer
 
 __all__ = ["AsyncRecordingBackend", "RecordedStream", "Recording", "RecordingBackend"]
 
@@ -231,6 +235,16 @@ class RecordingBackend(NetworkBackend):
         self.recording.streams.append(record)
         return RecordingStream(stream, record)
 
+    def resolve(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        resolver: Resolver | None = None,
+        trace: Tracer | None = None,
+    ) -> Sequence[str]:
+        return self.inner.resolve(host, port, timeout, resolver, trace)
+
     def sleep(self, seconds: float) -> None:
         self.inner.sleep(seconds)
 
@@ -269,6 +283,16 @@ class AsyncRecordingBackend(AsyncNetworkBackend):
         record = RecordedStream(address)
         self.recording.streams.append(record)
         return AsyncRecordingStream(stream, record)
+
+    async def resolve(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        resolver: AsyncResolver | None = None,
+        trace: AsyncTracer | None = None,
+    ) -> Sequence[str]:
+        return await self.inner.resolve(host, port, timeout, resolver, trace)
 
     async def sleep(self, seconds: float) -> None:
         await self.inner.sleep(seconds)
