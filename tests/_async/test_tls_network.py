@@ -134,7 +134,7 @@ async def test_n1_a_server_that_says_nothing(certificates: Certificates) -> None
         begin = time.monotonic()
         with pytest.raises(ConnectTimeout) as caught:
             await stream.start_tls(certificates.client_context(), "localhost", 0.2)
-        assert 0.19 < time.monotonic() - begin < 0.7
+        assert 0.18 < time.monotonic() - begin < 2.0
         assert (caught.value.phase, caught.value.limit) == ("tls", 0.2)
 
 

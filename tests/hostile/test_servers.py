@@ -696,7 +696,7 @@ def test_g04_g05_g06_an_early_answer_is_returned(
                 started = time.monotonic()
                 call = client.request("POST", server.url, headers=headers, content=content)
                 assert await outcome(call) == (413, b"big"), name
-                assert time.monotonic() - started < 1.0, name
+                assert time.monotonic() - started < 2.0, name
                 server.release()
                 whole = upload.startswith("small") or ending_ == "goes on reading"
                 if not whole:
@@ -757,7 +757,7 @@ def test_g01_a_drip_ends_at_the_total(kind: str, data: bytes) -> None:
             error = await outcome(client.request("GET", server.url, extensions={"timeout": limits}))
             assert type(error) is ReadTimeout, error
             assert error.limit == 0.15
-            assert 0.13 < time.monotonic() - started < 0.65
+            assert 0.13 < time.monotonic() - started < 1.65  # before `read` would have ended it
             server.release()
             await check_afterwards(client, server, connections=2)
 
@@ -904,7 +904,7 @@ def test_e07_a_handshake_that_stalls(kind: str, data: bytes, certificates: Certi
         started = time.monotonic()
         limits = {"connect": 0.15}
         await check_tls(kind, certificates, bad, ConnectTimeout, limits=limits)
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 2.0
 
     drive(kind, main)
 
