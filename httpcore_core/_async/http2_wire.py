@@ -126,7 +126,7 @@ class AsyncHTTP2Wire(AsyncHTTP2Reader):
             data, seen = self._out, self._read_count
             try:
                 budget = self._write_budget(limit, deadline)
-                count = await stream.write_until_readable(data, budget)  # type: ignore[arg-type]
+                count = await self._write_some(data, budget)
             except WriteError as exc:
                 self._write_failed(exc)
                 return
@@ -136,6 +136,20 @@ class AsyncHTTP2Wire(AsyncHTTP2Reader):
             self._out = b"" if count == len(data) else memoryview(data)[count:]
             if self._out or stream.has_unsent:
                 await self._let_read(seen, limit, deadline)
+
+    async def _write_some(self, data: bytes | memoryview, budget: float | None) -> int:
+        """Write until there is something to read; with PINGs, for no longer than a living peer
+        would take neither to accept nor to say anything."""
+        stream, keepalive = self._stream, self._keepalive
+        if keepalive is None or (budget is not None and budget <= keepalive.patience):
+            return await stream.write_until_readable(data, budget)  # type: ignore[arg-type]
+        try:
+            return await stream.write_until_readable(data, keepalive.patience)  # type: ignore[arg-type]
+        except WriteTimeout as exc:
+            if stream.bytes_taken:
+                return stream.bytes_taken
+            text = "the server neither took nor said anything, for longer than a PING may take"
+            raise WriteError(text) from exc
 
     def _keep_rest(self, data: bytes | memoryview, exc: BaseException) -> None:
         """A write has ended early: whoever goes on does so behind what was taken."""

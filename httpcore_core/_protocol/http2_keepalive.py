@@ -20,6 +20,12 @@ class KeepAlive:
         self.is_asked = False
         """A PING has been sent, and nothing has been received since."""
 
+    @property
+    def patience(self) -> float:
+        """Seconds after which a peer is dead that takes no byte, not even those of a PING, and says
+        nothing."""
+        return self._interval + self._timeout
+
     def heard(self, now: float) -> None:
         self.is_asked = False
         self._due = now + self._interval

@@ -108,6 +108,31 @@ def test_t10_a_peer_that_does_not_even_read_is_dead(settled: Any) -> None:
             assert get(pool, f"{server.url}/next") == b"/next"
 
 
+def test_t10_a_peer_that_takes_no_more_of_an_upload_is_dead(settled: Any) -> None:
+    """Not even a PING gets through, and there is no limit but those of PING."""
+
+    def script(link: Link) -> None:
+        request = link.next_request()
+        link.send(link.peer.window_update(0, 100_000_000))
+        link.answer(request, b"warm")
+        link.next_request()
+        link.reading = False
+        link.wait_for(over)
+
+    over = threading.Event()
+    settings = {INITIAL_WINDOW_SIZE: 100_000_000}
+    with HTTP2Server(script, answer_all, settings=settings, receive_buffer=20_000) as server:
+        with prior(
+            http2_ping_interval=0.3, http2_ping_timeout=0.7, max_connections=1
+        ) as pool:
+            assert get(pool, server.url) == b"warm"
+            with pytest.raises(NetworkError, match="neither took nor said anything"):
+                pool.request("POST", server.url, content=bytes(50_000_000))
+            over.set()
+            settled(pool)
+            assert get(pool, f"{server.url}/next") == b"/next"
+
+
 def test_t10_a_slow_upload_to_a_living_peer_is_no_death() -> None:
     """The window stays closed for longer than all of PING's limits."""
 
