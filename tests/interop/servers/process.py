@@ -26,7 +26,10 @@ LIMIT = 60.0
 """Seconds for a server to start, to stop, or to show what a test waits for."""
 
 PORTS = range(20000, 32000)
-"""Below the ports that systems give to outgoing connections, which come and go all the time."""
+"""Below the ports that systems give to outgoing connections, which come and go all the time. Of
+pytest-xdist's workers each has its own: a port is free until a server listens, moments later."""
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+PORTS = PORTS[int(_worker) :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
 
 HTTP2_LAYERS = ("tls_h2", "h2c")
 """Names of ports with HTTP/2 over TLS, by ALPN, and with prior knowledge of it, in the clear."""
