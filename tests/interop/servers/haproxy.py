@@ -37,9 +37,7 @@ frontend plain
     bind 127.0.0.1:{h2c} proto h2
     http-response set-header X-Client-Port %[src_port]
     http-after-response set-header X-Session-Reused %[ssl_fc_is_resumed]
-    default_# A kept connection to nginx may end at the moment of use, which HAProxy answers with a 503.
-backend files
-    http-reuse never
+    default_backend files
 
 frontend client
     bind 127.0.0.1:{tls12_client} ssl crt {pem} ca-file {authority} verify required ssl-max-ver TLSv1.2
@@ -64,7 +62,9 @@ frontend origin_tcp
     bind 127.0.0.1:{tls_tcp} ssl crt {pem}
     default_backend origin_tcp
 
+# A kept connection to nginx may end at the moment of use, which HAProxy answers with a 503.
 backend files
+    http-reuse never
     server files unix@{files}
 
 backend origin
