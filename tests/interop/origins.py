@@ -71,7 +71,9 @@ def origin_of(certificates: Certificates, server: Server, layer: str, port: str 
         else {"http1": False, "http2": True}
     )
     if server.program == "haproxy":
-        # 2.6 stalls now and then with streams that have larger windows, where many are reset.
+        # 2.6 stalls now and then with streams that have larger windows, where many are reset: its
+        # `show fd` has streams in the list of those to send (send_cnt) and no wish to write (sub=1),
+        # while all windows are open and we read.
         options["http2_stream_window"] = 65535
     if server.program == "lighttpd":  # speaks both protocols wherever it listens
         port = {"tls_h2": "tls", "h2c": "plain"}[layer]
