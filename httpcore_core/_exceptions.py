@@ -56,6 +56,9 @@ class TransportError(Exception):
             text = f"{text} (limit {self.limit:g} s)"
         return ": ".join(part for part in (self.origin, self.phase, text) if part)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r})"
+
     def located(self, origin: str | None, phase: str | None) -> TransportError:
         """Fill in origin and phase where the raiser did not know them; returns the error itself."""
         if self.origin is None:

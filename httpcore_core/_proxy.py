@@ -69,7 +69,7 @@ class Proxy:
 
     origin: Origin  # the scheme, host and port of the proxy itself
     auth: ProxyAuth | tuple[bytes, bytes] | None  # the pair for SOCKS only
-    headers: Headers | Callable[[Origin], Any]
+    headers: tuple[tuple[bytes, bytes], ...] | Callable[[Origin], Any]
     ssl_context: ssl.SSLContext | None
     _identity: tuple[Any, ...]
     _hash: int
@@ -94,20 +94,23 @@ class Proxy:
         if ssl_context is not None and origin.scheme != b"https":
             raise ValueError("only an https:// proxy has an ssl_context")
         made_auth = _socks_auth(auth) if is_socks else _http_auth(auth)
-        fields = headers if callable(headers) else _static_fields(headers)
-        identity = (origin, made_auth, fields if callable(fields) else tuple(fields), ssl_context)
-        for name, value in (
-            ("origin", origin),
-            ("auth", made_auth),
-            ("headers", fields),
-            ("ssl_context", ssl_context),
-            ("_identity", identity),
-            ("_hash", hash(identity)),
-        ):
+        fields = headers if callable(headers) else tuple(_static_fields(headers))
+        self._fill((origin, made_auth, fields, ssl_context))
+
+    def _fill(self, identity: tuple[Any, ...]) -> None:
+        values = (*identity, identity, hash(identity))
+        names = ("origin", "auth", "headers", "ssl_context", "_identity", "_hash")
+        for name, value in zip(names, values, strict=True):
             object.__setattr__(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"cannot set {name!r}: a Proxy does not change")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"cannot delete {name!r}: a Proxy does not change")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self._identity,)
 
     def __eq__(self, other: object) -> bool:
         """Two proxies are one if no connection to either would have to be kept from the other."""
@@ -130,6 +133,13 @@ class Proxy:
     def resolves_names(self) -> bool:
         """Whether the proxy is given names, so that none is looked up here."""
         return self.origin.scheme != b"socks5"
+
+
+def _restore(identity: tuple[Any, ...]) -> Proxy:
+    """A copy, from a pickle or another one."""
+    proxy = Proxy.__new__(Proxy)
+    proxy._fill(identity)
+    return proxy
 
 
 def as_proxy(value: Any) -> Proxy | None:
@@ -156,6 +166,8 @@ def _parse(url: Any) -> tuple[Origin, tuple[bytes, bytes] | None]:
     if scheme not in PORTS:
         names = ", ".join(name.decode() for name in PORTS)
         raise ValueError(f"the scheme of a proxy is one of {names}, not {scheme[:20].decode()!r}")
+    if b"%" in host:  # a host has none, but credentials that were encoded as a whole have
+        raise ValueError("the host in the proxy's URL is not legal")
     try:
         place = canonical_origin(b"http", host, PORTS[scheme] if port is None else int(port))
     except TransportError as exc:
@@ -214,6 +226,9 @@ def proxy_fields(headers: Any) -> Headers:
             for name, value in pairs
         ]
         check_fields(fields, "proxy header")
+    except LocalProtocolError as exc:
+        exc.phase = "proxy"
+        raise
     except (TypeError, ValueError) as exc:
         raise LocalProtocolError(f"the proxy's headers: {exc}", phase="proxy") from exc
     for name, _ in fields:

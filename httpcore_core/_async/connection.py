@@ -156,6 +156,7 @@ class AsyncHTTPConnection(AsyncDialer, AsyncTransport):
             response = await self.handle(exchange)
             if not exchange.forwards or not await answer_challenge(exchange, response):
                 return response
+            del response  # or its finaliser would find its exchange in progress once more
 
     async def _take_route(self, exchange: Exchange, proxy: Proxy) -> None:
         exchange.send_through(proxy, self._options.http1)

@@ -220,7 +220,11 @@ class AsyncPoolLeasing(AsyncPoolContexts):
             exchange.phase = "pool"
         now = self._now()
         budget = None if deadline is None else max(deadline - now, 0.0)
-        budget = exchange.budget(budget, now)
+        try:
+            budget = exchange.budget(budget, now)
+        except TimeoutException as exc:
+            exchange.explain(exc, None, now)
+            raise
         if opened is None or opened.protocol.has_settings:
             is_set = await event.wait(budget)
         else:  # who uses it may be busy with something else than reading

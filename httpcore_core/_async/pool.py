@@ -156,6 +156,7 @@ class AsyncConnectionPool(AsyncPoolLeasing):
                 response: Response = await slot.connection.handle(exchange)
                 if not exchange.forwards or not await answer_challenge(exchange, response):
                     return response
+                del response  # or its finaliser would find its exchange in progress once more
                 continue
             except TransportError as exc:
                 verdict = may_retry(exc, exchange)

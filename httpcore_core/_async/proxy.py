@@ -201,7 +201,7 @@ async def fields_for(proxy: Proxy, origin: Origin) -> Headers:
     """The proxy's headers for a request to `origin`; a callable is asked for them anew."""
     headers: Any = proxy.headers
     if not callable(headers):
-        return headers  # type: ignore[no-any-return]  # checked when the proxy was made
+        return list(headers)  # checked when the proxy was made
     from .._proxy import proxy_fields
 
     return proxy_fields(await call_back_async(headers, origin))

@@ -16,8 +16,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from .._exceptions import ConnectError, ConnectTimeout, WriteTimeout
+from .._exceptions import ConnectError, ConnectTimeout, ProxyError, TransportError, WriteTimeout
 from .._trace import AsyncTracer, Tracer
+from .names import is_address
 
 if TYPE_CHECKING:
     import ssl
@@ -196,11 +197,11 @@ class NetworkBackend:
     ) -> NetworkStream:
         """`connect_tcp`, with a `resolver` of the caller's and the events ``connection.resolve``
         and ``connection.connect_attempt``. The default tries the resolver's addresses in turn."""
-        if resolver is None:
+        if resolver is None or is_address(host):
             return self.connect_tcp(host, port, timeout, local_address, socket_options)
         deadline = None if timeout is None else self.now() + timeout
         addresses = resolver(host, port)
-        error: ConnectError = ConnectError(f"the resolver knows no address of {host!r}")
+        error: TransportError = ConnectError(f"the resolver knows no address of {host!r}")
         for address in addresses:
             if deadline is not None:
                 timeout = deadline - self.now()
@@ -208,7 +209,7 @@ class NetworkBackend:
                     raise ConnectTimeout(f"connecting to {host!r} timed out") from error
             try:
                 return self.connect_tcp(address, port, timeout, local_address, socket_options)
-            except ConnectError as exc:
+            except (ConnectError, ProxyError) as exc:
                 error = exc
         raise error
 
@@ -223,7 +224,7 @@ class NetworkBackend:
         """The IP addresses of `host`, best first, as `open_tcp` would try them: for a proxy that is
         not to look the name up itself. Raises `ConnectError`, `ConnectTimeout`. The default asks
         the `resolver`; without one it knows no better than the name itself."""
-        return [host] if resolver is None else resolver(host, port)
+        return [host] if resolver is None or is_address(host) else resolver(host, port)
 
     def now(self) -> float:
         """A monotonic clock in seconds, the one that timeouts are measured with."""
@@ -347,14 +348,14 @@ class AsyncNetworkBackend:
         resolver: AsyncResolver | None = None,
         trace: AsyncTracer | None = None,
     ) -> AsyncNetworkStream:
-        if resolver is None:
+        if resolver is None or is_address(host):
             return await self.connect_tcp(host, port, timeout, local_address, socket_options)
         import inspect  # late: sync code has no use for it
 
         deadline = None if timeout is None else self.now() + timeout
         answer = resolver(host, port)
         addresses: Sequence[str] = await answer if inspect.isawaitable(answer) else answer
-        error: ConnectError = ConnectError(f"the resolver knows no address of {host!r}")
+        error: TransportError = ConnectError(f"the resolver knows no address of {host!r}")
         for address in addresses:
             if deadline is not None:
                 timeout = deadline - self.now()
@@ -362,7 +363,7 @@ class AsyncNetworkBackend:
                     raise ConnectTimeout(f"connecting to {host!r} timed out") from error
             try:
                 return await self.connect_tcp(address, port, timeout, local_address, socket_options)
-            except ConnectError as exc:
+            except (ConnectError, ProxyError) as exc:
                 error = exc
         raise error
 
@@ -374,7 +375,7 @@ class AsyncNetworkBackend:
         resolver: AsyncResolver | None = None,
         trace: AsyncTracer | None = None,
     ) -> Sequence[str]:
-        if resolver is None:
+        if resolver is None or is_address(host):
             return [host]
         import inspect
 

@@ -15,7 +15,7 @@ from httpcore_core._models import Headers
 
 from .origin import host_field
 from .proxy_auth import AuthRounds
-from .request import RequestPlan, check_fields
+from .request import RequestPlan
 
 if TYPE_CHECKING:
     from httpcore_core._proxy import Proxy
@@ -79,7 +79,6 @@ class Forwarding:
         if credentials is None:
             return self._plan
         field = (b"Proxy-Authorization", credentials)
-        check_fields([field], "Proxy-Authorization")
         plan = copy.copy(self._plan)
         plan.headers = [*self._others(), field]
         return plan

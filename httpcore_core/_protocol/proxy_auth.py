@@ -17,7 +17,10 @@ import secrets
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple
 
+from httpcore_core._exceptions import LocalProtocolError
 from httpcore_core._models import Headers
+
+from .request import is_value
 
 MAX_ROUNDS = 5
 """Answers to challenges within one `flow`. NTLM takes two, Digest one or two."""
@@ -46,8 +49,8 @@ class AuthRounds:
         self._left = MAX_ROUNDS
 
     def first(self) -> bytes | None:
-        """The credentials that are sent unasked; None for none."""
-        return None if self._flow is None else next(self._flow, None)
+        """The credentials that are sent unasked; None for none. Raises `LocalProtocolError`."""
+        return None if self._flow is None else _checked(next(self._flow, None))
 
     def answer(self, headers: Headers) -> bytes | None:
         """The credentials that answer a refusal with these headers; None if it stands."""
@@ -56,9 +59,16 @@ class AuthRounds:
         self._left -= 1
         challenges = [value for name, value in headers if name.lower() == b"proxy-authenticate"]
         try:
-            return self._flow.send(challenges)
+            return _checked(self._flow.send(challenges))
         except StopIteration:
             return None
+
+
+def _checked(credentials: Any) -> bytes | None:
+    if credentials is None or (type(credentials) is bytes and is_value(credentials)):
+        return credentials
+    text = "a ProxyAuth must yield None, or bytes that a header can hold"
+    raise LocalProtocolError(text, phase="proxy")
 
 
 class BasicProxyAuth(ProxyAuth):
@@ -88,6 +98,7 @@ class _Challenge(NamedTuple):
     algorithm: bytes  # as the proxy spelled it; b"" where it did not
     has_qop: bool
     is_stale: bool
+    cnonce: bytes  # ours, for as long as the nonce is used: a session key is made once
     counts: Iterator[int]  # the nonce count: how often the nonce has been used
 
 
@@ -113,8 +124,9 @@ class DigestProxyAuth(ProxyAuth):
         known = self._challenge
         challenges = yield None if known is None else self._answer(known, method, target)
         has_answered = False  # with a nonce of this flow's own
-        while (challenge := _strongest(challenges)) is not None:
+        while (challenge := _strongest(challenges, self._make_cnonce)) is not None:
             if has_answered and not challenge.is_stale:
+                self._challenge = None  # the password is wrong: the next flow asks anew
                 return
             has_answered = True
             self._challenge = challenge
@@ -127,7 +139,7 @@ class DigestProxyAuth(ProxyAuth):
         def hashed(*parts: bytes) -> bytes:
             return binascii.hexlify(digest(b":".join(parts)).digest())
 
-        cnonce = self._make_cnonce().encode("ascii")
+        cnonce = challenge.cnonce
         count = b"%08x" % next(challenge.counts)
         secret = hashed(self._user, challenge.realm, self._password)
         if challenge.algorithm.lower().endswith(b"-sess"):
@@ -168,31 +180,39 @@ if "sha512_256" not in hashlib.algorithms_available:
     del _ALGORITHMS[b"sha-512-256"]
 
 
-def _strongest(values: list[bytes]) -> _Challenge | None:
+def _strongest(values: list[bytes], make_cnonce: Callable[[], str]) -> _Challenge | None:
     """The Digest challenge to answer, of all that the headers hold."""
     found: dict[bytes, _Challenge] = {}
     for scheme, parameters in parse_challenges(values):
-        challenge = _read_digest(parameters) if scheme == b"digest" else None
+        if scheme != b"digest":
+            continue
+        challenge = _read_digest(parameters, make_cnonce)
         if challenge is not None:
             name = challenge.algorithm.lower().removesuffix(b"-sess")
             found.setdefault(name, challenge)
     return next((found[name] for name in _ALGORITHMS if name in found), None)
 
 
-def _read_digest(parameters: dict[bytes, bytes]) -> _Challenge | None:
-    qop = parameters.get(b"qop")
-    if b"nonce" not in parameters:
+def _read_digest(
+    parameters: dict[bytes, bytes], make_cnonce: Callable[[], str]
+) -> _Challenge | None:
+    """None where it is one that we cannot answer: RFC 7616, section 3.3."""
+    qop, algorithm = parameters.get(b"qop"), parameters.get(b"algorithm", b"")
+    if b"nonce" not in parameters or algorithm.lower() == b"-sess":
         return None
+    if algorithm.lower().endswith(b"-sess") and qop is None:
+        return None  # the proxy would not be told the cnonce that is in the session key
     if qop is not None and b"auth" not in [each.strip() for each in qop.lower().split(b",")]:
         return None  # "auth-int" would need the body's hash before the body
     return _Challenge(
         realm=parameters.get(b"realm", b""),
         nonce=parameters[b"nonce"],
         opaque=parameters.get(b"opaque"),
-        algorithm=parameters.get(b"algorithm", b""),
+        algorithm=algorithm,
         has_qop=qop is not None,
         is_stale=parameters.get(b"stale", b"").lower() == b"true",
         counts=itertools.count(1),
+        cnonce=make_cnonce().encode("ascii"),
     )
 
 

@@ -24,9 +24,8 @@ from socksio.socks5 import (
 )
 
 from httpcore_core._exceptions import ProxyError, TransportError
-from httpcore_core._models import Origin
 
-from .origin import authority
+from .origin import authority, canonical_origin
 from .tunnel import broken_off
 
 if TYPE_CHECKING:
@@ -62,9 +61,11 @@ class SOCKS5Tunnel:
     needs_connection = False
 
     def __init__(self, proxy: Proxy, host: str, port: int) -> None:
-        self.target = authority(Origin(b"http", host.encode("ascii"), port))
+        # What a resolver of the caller's says is checked as the host of a URL is.
+        origin = canonical_origin(b"http", host.encode("ascii", "replace"), port)
+        self.target = authority(origin)
         self._proxy = proxy
-        self._host = host
+        self._host = origin.host.decode("ascii")
         self._port = port
         self._buffer = b""
         self._version = _VERSION  # the first byte of the next message
@@ -109,6 +110,8 @@ class SOCKS5Tunnel:
         """Of the message that comes next, as far as that can be told yet."""
         if self._take != self._take_reply:
             return 2
+        if len(self._buffer) > 1 and self._buffer[1]:
+            return 2  # a refusal: what follows is of no consequence
         if len(self._buffer) < 5:
             return 5
         kind = self._buffer[3]

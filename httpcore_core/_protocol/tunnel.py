@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from httpcore_core._exceptions import (
     ConnectTimeout,
-    NetworkError,
     ProxyError,
     RemoteProtocolError,
     TimeoutException,
@@ -158,6 +157,4 @@ def broken_off(proxy: Proxy, error: TransportError) -> TransportError:
     """The error for a handshake that met `error` before the proxy had answered."""
     if isinstance(error, TimeoutException):
         return ConnectTimeout(f"the proxy {proxy} did not answer in time", limit=error.limit)
-    if isinstance(error, (NetworkError, RemoteProtocolError)):
-        return ProxyError(f"the proxy {proxy} failed: {error.message}")
-    return error
+    return ProxyError(f"the proxy {proxy} failed: {error.message}")

@@ -156,6 +156,7 @@ class HTTPConnection(Dialer, Transport):
             response = self.handle(exchange)
             if not exchange.forwards or not answer_challenge(exchange, response):
                 return response
+            del response  # or its finaliser would find its exchange in progress once more
 
     def _take_route(self, exchange: Exchange, proxy: Proxy) -> None:
         exchange.send_through(proxy, self._options.http1)

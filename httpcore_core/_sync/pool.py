@@ -156,6 +156,7 @@ class ConnectionPool(PoolLeasing):
                 response: Response = slot.connection.handle(exchange)
                 if not exchange.forwards or not answer_challenge(exchange, response):
                     return response
+                del response  # or its finaliser would find its exchange in progress once more
                 continue
             except TransportError as exc:
                 verdict = may_retry(exc, exchange)
