@@ -18,15 +18,21 @@ from tests.certificates import Certificates
 
 from .content import Content
 from .origins import LimitedServers, Origin, every_origin, fixture_name, origin_of
+from .proxies import CREDENTIALS, EASY_CREDENTIALS, LAYERS, WAYS, Way, origin_behind, way_through
 from .servers.apache import Apache
 from .servers.asgi import Granian, Hypercorn
 from .servers.caddy import Caddy
+from .servers.dante import Dante
 from .servers.h2o import H2O
 from .servers.haproxy import HAProxy
 from .servers.lighttpd import Lighttpd
+from .servers.microsocks import Microsocks
 from .servers.nghttpd import Nghttpd
 from .servers.nginx import Nginx
 from .servers.process import Server, running
+from .servers.proxy_front import ProxyFront
+from .servers.squid import Squid
+from .servers.tinyproxy import Tinyproxy
 
 SERVERS = ("nginx", "apache", "haproxy", "caddy", "lighttpd")
 
@@ -219,3 +225,78 @@ def memory_below(
         assert peak < limit, f"{peak} bytes at once"
 
     return watch
+
+
+# Proxies
+
+
+@pytest.fixture(scope="session")
+def squid(certificates: Certificates) -> Iterator[Squid]:
+    with Squid(certificates) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tinyproxy(certificates: Certificates) -> Iterator[Tinyproxy]:
+    with Tinyproxy(certificates) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tinyproxy_auth(certificates: Certificates) -> Iterator[Tinyproxy]:
+    with Tinyproxy(certificates, EASY_CREDENTIALS) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dante(certificates: Certificates) -> Iterator[Dante]:
+    with Dante(certificates) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def microsocks(certificates: Certificates) -> Iterator[Microsocks]:
+    with Microsocks(certificates) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def microsocks_auth(certificates: Certificates) -> Iterator[Microsocks]:
+    with Microsocks(certificates, CREDENTIALS) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def proxy_front(
+    certificates: Certificates, tinyproxy: Tinyproxy, tinyproxy_auth: Tinyproxy
+) -> Iterator[ProxyFront]:
+    targets = {"tls_tinyproxy": tinyproxy, "tls_tinyproxy_auth": tinyproxy_auth}
+    urls = {name: server.url("proxy") for name, server in targets.items()}
+    with ProxyFront(certificates, urls) as server:
+        yield server
+
+
+@pytest.fixture
+def way_named(request: pytest.FixtureRequest, certificates: Certificates) -> Callable[[str], Way]:
+    """For tests of ways of their own choice: of more than one, or in a row."""
+    return lambda name: way_through(certificates, name, request.getfixturevalue)
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, way_named: Callable[[str], Way]) -> Way:
+    """Each way through a proxy in turn, unless a test says which."""
+    return way_named(request.param)
+
+
+@pytest.fixture(params=LAYERS)
+def origin_there(
+    request: pytest.FixtureRequest, certificates: Certificates, way: Way, nginx: Nginx
+) -> Origin:
+    """Where `way` leads to: nginx in each layer in turn, with options for a pool."""
+    return origin_behind(certificates, way, nginx, request.param)
+
+
+@pytest.fixture
+def proxied_requests() -> int:
+    """How many requests are many, through a proxy."""
+    return int(os.environ.get("INTEROP_PROXY_REQUESTS", "1000"))

@@ -72,8 +72,8 @@ def origin_of(certificates: Certificates, server: Server, layer: str, port: str 
     )
     if server.program == "haproxy":
         # 2.6 stalls now and then with streams that have larger windows, where many are reset: its
-        # `show fd` has streams in the list of those to send (send_cnt) and no wish to write (sub=1),
-        # while all windows are open and we read.
+        # `show fd` tells of streams to be sent (send_cnt) and no wish to write (sub=1), while all
+        # windows are open and we read.
         options["http2_stream_window"] = 65535
     if server.program == "lighttpd":  # speaks both protocols wherever it listens
         port = {"tls_h2": "tls", "h2c": "plain"}[layer]
