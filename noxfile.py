@@ -74,7 +74,7 @@ def tests(session: nox.Session) -> None:
         "python",
         "-m",
         "pytest",
-        *(session.posargs or ["-n", "4", "-m", "not interop"]),
+        *(session.posargs or ["-n", "4", "--dist", "worksteal", "-m", "not interop"]),
         env={"TEST_HTTP1_ENGINE": engine},
     )
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .http11 import AsyncHTTP11Connection
 
 
+_NOBODYS: Any = object()  # the exchange of a response that has none
+
+
 class AsyncResponseStream(AsyncByteStream):
     """The body of a response on its connection, or on its stream of one. Read it to the end, or
     close it."""
@@ -90,6 +93,10 @@ class AsyncResponseStream(AsyncByteStream):
     def _take_trailers(self) -> None:
         if self._connection.trailers:
             self._extensions["trailers"] = self._connection.trailers
+
+    def let_go(self) -> None:
+        """This response is closed, and its exchange goes on: another one answers it."""
+        self._exchange = _NOBODYS
 
     async def aclose(self) -> None:
         """Give the connection back. A short rest of the body is read so that it can be kept; with

@@ -154,9 +154,15 @@ class AsyncHTTPConnection(AsyncDialer, AsyncTransport):
             if self.open_connection is None:
                 await self.connect(exchange)
             response = await self.handle(exchange)
-            if not exchange.forwards or not await answer_challenge(exchange, response):
+            # There is no other connection on which a challenge could be answered.
+            if not exchange.forwards or not self._may_be_kept():
                 return response
-            del response  # or its finaliser would find its exchange in progress once more
+            if not await answer_challenge(exchange, response):
+                return response
+
+    def _may_be_kept(self) -> bool:
+        assert isinstance(self.open_connection, AsyncHTTP11Connection)  # as all to proxies are
+        return self.open_connection.may_be_kept()
 
     async def _take_route(self, exchange: Exchange, proxy: Proxy) -> None:
         exchange.send_through(proxy, self._options.http1)

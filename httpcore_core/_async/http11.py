@@ -201,6 +201,10 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         elif await self._drain(exchange):
             await self.finish(exchange)
 
+    def may_be_kept(self) -> bool:
+        """Whether closing the response may leave a connection that can be used."""
+        return self._protocol.keep_alive or self._protocol.may_drain(DRAIN_SIZE)
+
     async def _drain(self, exchange: Exchange) -> bool:
         """Read a short rest of an unread body (P9); false if the connection was closed instead."""
         protocol = self._protocol

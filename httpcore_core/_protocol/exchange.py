@@ -123,12 +123,12 @@ class Exchange:
     def send_through(self, proxy: Proxy, http1: bool) -> None:
         """Have `proxy` forward the request, or carry it through a tunnel, whichever it is for. With
         `http1` its origin may be spoken to in HTTP/1.1. Raises `LocalProtocolError`."""
-        from .forwarding import check_tunnelled, is_forwarded
+        from .forwarding import check_tunnelled, forwarding_key, is_forwarded
 
         self.proxy = proxy
         self.forwards = is_forwarded(self.plan, proxy, http1)
         if self.forwards:
-            self.key = proxy  # one connection serves all origins
+            self.key = forwarding_key(self.plan, proxy)
         else:
             check_tunnelled(self.plan)
             self.key = (self.key, proxy)

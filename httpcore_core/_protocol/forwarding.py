@@ -8,6 +8,7 @@ Rules of this file: pure functions of a `RequestPlan` and a `Proxy`. A proxy *fo
 from __future__ import annotations
 
 import copy
+import hashlib
 from typing import TYPE_CHECKING
 
 from httpcore_core._exceptions import LocalProtocolError
@@ -33,6 +34,13 @@ def is_forwarded(plan: RequestPlan, proxy: Proxy, http1: bool) -> bool:
         and not proxy.is_socks
         and not (plan.upgrade or plan.connect or plan.protocol)
     )
+
+
+def forwarding_key(plan: RequestPlan, proxy: Proxy) -> object:
+    """What connections to the proxy are kept apart by. One serves all origins, but not those who
+    bring credentials of their own: some schemes let in a connection, not a request."""
+    own = [value for name, value in plan.headers if name.lower() == b"proxy-authorization"]
+    return (proxy, hashlib.sha256(b"\n".join(own)).hexdigest()) if own else proxy
 
 
 def check_tunnelled(plan: RequestPlan) -> None:

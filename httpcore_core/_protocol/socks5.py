@@ -23,7 +23,7 @@ from socksio.socks5 import (
     SOCKS5UsernamePasswordRequest,
 )
 
-from httpcore_core._exceptions import ProxyError, TransportError
+from httpcore_core._exceptions import ProxyError, ReadError, TransportError
 
 from .origin import authority, canonical_origin
 from .tunnel import broken_off
@@ -87,7 +87,8 @@ class SOCKS5Tunnel:
         Raises `ProxyError`.
         """
         if not data:
-            raise self._error("it closed the connection in the middle of the handshake")
+            text = "it closed the connection in the middle of the handshake"
+            raise self._error(text) from ReadError("the end of the stream")
         self._buffer += data
         if self._buffer[0] != self._version:  # at once: it may be HTTP text, or anything
             raise self._error("it does not speak SOCKS5")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from httpcore_core._exceptions import (
     ConnectTimeout,
     ProxyError,
+    ReadError,
     RemoteProtocolError,
     TimeoutException,
     TransportError,
@@ -89,7 +90,9 @@ class Tunnel:
                     return following
                 event = self._http.next_event()
         except RemoteProtocolError as exc:
-            raise self.failed(exc) from exc
+            # What ended early is no other than what was reset: it may be tried again.
+            cause = exc if data else ReadError(exc.message)
+            raise self.failed(cause) from cause
         return b""
 
     def _take(self, event: Event) -> bytes | None:

@@ -53,7 +53,7 @@ class ConnectionPool(PoolLeasing):
 
     `proxy` is a URL or a `Proxy` that all requests go through, unless their `proxy` extension says
     otherwise; the options above are for the connection to it then, but `ssl_context`, which is for
-    origins, and the limit per origin, which holds for those it tunnels to.
+    origins. Of the limit per origin all connections on which it forwards are one origin's: its own.
 
     With `http2` (extra ``http2``) it is offered to servers over TLS, and used where they agree; an
     `ssl_context` of your own has to offer it itself, as it is never changed. Without `http1` it is
@@ -156,7 +156,6 @@ class ConnectionPool(PoolLeasing):
                 response: Response = slot.connection.handle(exchange)
                 if not exchange.forwards or not answer_challenge(exchange, response):
                     return response
-                del response  # or its finaliser would find its exchange in progress once more
                 continue
             except TransportError as exc:
                 verdict = may_retry(exc, exchange)

@@ -59,6 +59,8 @@ class ProxyDialer:
 
         options = self._options
         fields = fields_for(proxy, exchange.origin)
+        if self._left(deadline) == 0.0:
+            raise ConnectTimeout(f"the headers for the proxy {proxy} came too late")
         parser = choose_engine(options.http1_engine)[1]
         limits = (options.max_header_bytes, options.max_header_count)
         tunnel = Tunnel(proxy, exchange.origin, fields, parser, *limits)
@@ -198,7 +200,8 @@ def load_proxy(value: ProxyTypes | None) -> Proxy | None:
 
 
 def fields_for(proxy: Proxy, origin: Origin) -> Headers:
-    """The proxy's headers for a request to `origin`; a callable is asked for them anew."""
+    """The proxy's headers for a request to `origin`; a callable is asked for them anew. How long it
+    takes is its own affair, as with a body's iterator, though the time counts."""
     headers: Any = proxy.headers
     if not callable(headers):
         return list(headers)  # checked when the proxy was made
@@ -219,4 +222,5 @@ def answer_challenge(exchange: Exchange, response: Response) -> bool:
     if not exchange.answer_challenge(response.status, response.headers):
         return False
     response.stream.close()
+    response.stream.let_go()
     return True

@@ -349,7 +349,7 @@ def test_x2_eof_anywhere_in_the_head() -> None:
     for end in range(len(OK)):
         error = refused(OK[:end], eof=True)
         assert (error.status, error.body) == (None, b"")
-        assert isinstance(error.__cause__, RemoteProtocolError)
+        assert isinstance(error.__cause__, ReadError)
 
 
 @pytest.mark.parametrize(

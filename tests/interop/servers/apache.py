@@ -11,13 +11,15 @@ import pytest
 
 from tests.certificates import Certificates
 
-from .process import HTTP2_LAYERS, Server, wait_until
+from .process import HTTP2_LAYERS, Server
 
 MODULE_DIRECTORIES = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules")
 MODULES = (
     "mpm_event authz_core headers mime dav dav_fs setenvif env ssl http2 deflate filter alias"
     " reqtimeout"
 )
+
+READY = "resuming normal operations"
 
 SETTINGS = """\
 ServerRoot {directory}
@@ -121,11 +123,14 @@ class Apache(Server):
 
     def reload(self) -> None:
         """Its processes finish what they have begun, others take over ("graceful restart")."""
-        before = self.log().count("resuming normal operations")
-        self.process.send_signal(signal.SIGUSR1)
-        wait_until(
-            lambda: self.log().count("resuming normal operations") > before, "apache has restarted"
+        before = self.log().count(READY)
+        self._signal(
+            signal.SIGUSR1, lambda: self.log().count(READY) > before, "apache has restarted"
         )
+
+    def _is_ready(self) -> bool:
+        """It listens before it hears signals, which end it then."""
+        return super()._is_ready() and READY in self.log()
 
     def modules(self) -> list[str]:
         for directory in map(Path, MODULE_DIRECTORIES):

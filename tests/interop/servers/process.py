@@ -187,6 +187,18 @@ class Server:
                     return False
         return True
 
+    def _signal(self, number: signal.Signals, is_done: Callable[[], object], what: str) -> None:
+        """Send a signal, again and again: servers miss those that come while they are busy with
+        an earlier one."""
+        for _ in range(12):
+            self.process.send_signal(number)
+            try:
+                wait_until(is_done, what, LIMIT / 12)
+                return
+            except AssertionError as exc:
+                error = exc
+        raise error
+
     def _stop(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(self.stop_signal)
