@@ -29,6 +29,9 @@ from .._protocol.http2 import HTTP2Protocol
 from .._protocol.http2_keepalive import KeepAlive
 from .http2_reader import HTTP2Reader
 
+LET_READ = 0.01
+"""Seconds for which a writer that has stopped lets somebody else read before it goes on."""
+
 
 class HTTP2Wire(HTTP2Reader):
     """The part of a connection that moves bytes. What they say is the protocol's to know."""
@@ -202,7 +205,9 @@ class HTTP2Wire(HTTP2Reader):
                 turn = Event()
                 self._reports.append(turn)
         if turn is not None:
-            turn.wait(self._write_budget(limit, deadline))
+            # Not for long: the peer may say nothing before it has what is left to be written.
+            left = self._write_budget(limit, deadline)
+            turn.wait(LET_READ if left is None else min(left, LET_READ))
             return
         try:
             self._read(0.0)

@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from httpcore_core import SyncByteStream, ByteStream, TimeoutException
+from httpcore_core import (
+    SyncByteStream,
+    HTTP2Connection,
+    NetworkStream,
+    ByteStream,
+    Origin,
+    TimeoutException,
+)
+from httpcore_core._backends.sync import SyncBackend
 from httpcore_core._concurrency import Event
 from httpcore_core.testing.http_server import pattern
 from tests._sync.http2 import LIMITS, SOON, Chunks, get, prior, send, until
@@ -128,3 +136,50 @@ def test_t10_an_answer_that_nobody_has_read_yet_is_a_sign_of_life() -> None:
                 get(pool, f"{server.url}/other", read=0.15)
             Event().wait(0.5)  # the caller is busy with what he has
             assert response.stream.read() == b"one two"
+
+
+class ShyStream(NetworkStream):
+    """Takes nothing for so many times: it may, while somebody else is reading."""
+
+    def __init__(self, stream: NetworkStream) -> None:
+        self._stream = stream
+        self.refusals = 0
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, timeout)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout)
+
+    def write_nowait(self, buffer: bytes) -> int:
+        return 0 if self.refusals else self._stream.write_nowait(buffer)
+
+    def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
+        if self.refusals:
+            self.refusals -= 1
+            return 0
+        return self._stream.write_until_readable(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+@pytest.mark.parametrize("refusals", [1, 3])
+def test_c42_a_writer_goes_on_where_the_peer_waits_for_what_is_left(refusals: int) -> None:
+    """A reader that hears nothing must not hold up the write that the peer is waiting for."""
+
+    def script(link: Link) -> None:
+        first, second = link.next_request(), link.next_request()
+        link.answer(second, b"second")
+        link.answer(first, b"first")
+
+    with HTTP2Server(script) as server:
+        stream = ShyStream(SyncBackend().connect_tcp("127.0.0.1", server.port, 5.0))
+        origin = Origin(b"http", b"127.0.0.1", server.port)
+        with HTTP2Connection(origin, stream) as connection:
+            with TaskGroup() as group:
+                job = group.start(get, connection, server.url)
+                until(lambda: len(server.heads) == 1)
+                stream.refusals = refusals
+                assert get(connection, server.url) == b"second"
+                assert job.result() == b"first"
