@@ -102,7 +102,7 @@ class HTTP2Connection(HTTP2Wire, Transport):
         self.reason_closed: str | None = None
         self.is_pooled = False
         self.falls_back = False  # the pool may ask the server for HTTP/1.1 instead
-        # The id, the two addresses, ALPN and the version of TLS, in this order.
+        # The id, the two addresses, ALPN, the version of TLS and the proxy, in this order.
         self.description: tuple[Any, ...] = (None, None, None, None, None, None)
         self.slot: Any = None  # where its pool has it
         self._is_started = False
