@@ -1,7 +1,7 @@
 """The client's TLS handshake over any network stream.
 
 `tests/unasync.py` makes the sync twin of this file. Rules: bytes are moved between the network
-stream and a `TLSEngine`; closing the stream when this fails is the caller's.
+stream and a `TLSEngine`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .._concurrency import shielded_async
 from .._exceptions import (
     ConnectError,
     ConnectTimeout,
@@ -20,6 +21,8 @@ from .._exceptions import (
 from .base import AsyncNetworkStream
 
 if TYPE_CHECKING:
+    import ssl
+
     from .._tls_engine import TLSEngine
 
 Clock = Callable[[], float]
@@ -30,9 +33,35 @@ above 256 KiB the processor's caches."""
 
 
 async def shake_hands(
+    stream: AsyncNetworkStream,
+    ssl_context: ssl.SSLContext,
+    server_hostname: str | None,
+    timeout: float | None,
+    clock: Clock,
+) -> TLSEngine:
+    """All of it within `timeout` seconds of `clock`.
+
+    Raises `ConnectError` and `ConnectTimeout`, or `LocalProtocolError` for a server name that TLS
+    cannot send; `stream` is closed then, as it is on cancellation.
+    """
+    from .._tls_engine import TLSEngine
+
+    engine: TLSEngine | None = None
+    try:
+        engine = TLSEngine(ssl_context, server_hostname)
+        await _shake_hands(stream, engine, timeout, clock)
+    except BaseException:
+        if engine is not None and engine.has_outgoing():
+            stream.write_nowait(engine.outgoing())  # the alert that says why
+        if not stream.abort():
+            await shielded_async(stream.aclose)
+        raise
+    return engine
+
+
+async def _shake_hands(
     stream: AsyncNetworkStream, engine: TLSEngine, timeout: float | None, clock: Clock
 ) -> None:
-    """All of it within `timeout` seconds of `clock`. Raises `ConnectError`, `ConnectTimeout`."""
     deadline = None if timeout is None else clock() + timeout
     left = timeout
     try:

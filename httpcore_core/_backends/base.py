@@ -4,10 +4,7 @@ A backend of your own needs the methods marked *required*; the others have defau
 our own backends override them to be faster or finer. Whatever goes wrong is raised as one of our
 exceptions with the low-level error as its ``__cause__``; cancellation passes through unchanged.
 `timeout` is in seconds and bounds the one call; None waits for ever, 0 means "only what can be done
-without waiting".
-
-The sync and the async classes are one contract written twice; an async method whose docstring
-would be the same has it on the sync side.
+without waiting". The contract is written twice; what is said of both is on the sync side.
 """
 
 from __future__ import annotations
@@ -114,6 +111,10 @@ class NetworkStream:
         """
         self.write(buffer, timeout)
         return len(buffer)
+
+    def watch_reads(self) -> None:
+        """From now on `write_until_readable` ends if another thread has read since now, not only
+        since its call. Async streams need not know, nor must others: the default does nothing."""
 
     def read_nowait(self, max_bytes: int) -> bytes | None:
         """Return what has arrived without waiting, ``b""`` at the end, None if nothing has."""
@@ -285,6 +286,9 @@ class AsyncNetworkStream:
     async def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
         await self.write(buffer, timeout)
         return len(buffer)
+
+    def watch_reads(self) -> None:
+        """As in sync."""
 
     def read_nowait(self, max_bytes: int) -> bytes | None:
         return None

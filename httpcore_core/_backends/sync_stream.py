@@ -44,7 +44,8 @@ class SocketStream(NetworkStream):
     When something comes, `write_until_readable` shall end although another thread reads. But the
     system looks anew before it lets a poll return, and sleeps on if the other has been faster. So a
     reader that finds the mark of such a writer waits, before it takes anything, until the writer
-    has left its poll, which it does as long as there is something to read.
+    has left its poll, which it does as long as there is something to read. And it sets `_taken`
+    before it looks for that mark, for a writer which was still on its way there: see `watch_reads`.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class SocketStream(NetworkStream):
         "_server_addr",
         "_shutting",
         "_sock",
+        "_taken",
         "_watching",
         "_writing",
         "bytes_taken",
@@ -78,6 +80,9 @@ class SocketStream(NetworkStream):
         self._error: OSError | None = None  # what broke the connection
         self._watching = False  # the writer's mark: it waits for something to read, too
         self._seen: Event | None = None  # set once it does not any more
+        self._taken: bool | None = (
+            None  # whether anyone has since `watch_reads`
+        )
         self.bytes_taken = None
 
     def __repr__(self) -> str:
@@ -94,6 +99,8 @@ class SocketStream(NetworkStream):
             while not self._closed:
                 if not optimistic and not self._wait(POLLIN, timeout):
                     raise ReadTimeout(f"reading from {self._peer} timed out", limit=timeout)
+                if self._taken is False:
+                    self._taken = True
                 if self._watching and not self._let_writer_see():
                     optimistic = False
                     continue
@@ -121,6 +128,8 @@ class SocketStream(NetworkStream):
             raise LocalProtocolError("another thread is already reading")
         self._reading = True
         try:
+            if self._taken is False:
+                self._taken = True
             if self._watching and not self._let_writer_see():
                 return None
             data = b"" if self._closed else self._sock.recv(max_bytes)
@@ -230,7 +239,7 @@ class SocketStream(NetworkStream):
 
     def _write_while_silent(self, rest: memoryview, timeout: float | None) -> int:
         total = len(rest)
-        while rest:
+        while rest and not self._taken:
             events = self._wait(POLLIN | POLLOUT, timeout)
             if not events:
                 self.bytes_taken = total - len(rest)
@@ -244,6 +253,9 @@ class SocketStream(NetworkStream):
             except BlockingIOError:
                 continue
         return total - len(rest)
+
+    def watch_reads(self) -> None:
+        self._taken = False
 
     def _write_timed_out(self, timeout: float | None) -> WriteTimeout:
         return WriteTimeout(f"writing to {self._peer} timed out", limit=timeout)

@@ -36,7 +36,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .._concurrency import Event, Lock, shielded
+from .._concurrency import Event, Lock
 from .._exceptions import (
     LocalProtocolError,
     ReadError,
@@ -63,23 +63,8 @@ def start_tls(
     timeout: float | None = None,
     clock: Clock = time.monotonic,
 ) -> TLSStream:
-    """Do the client's handshake over `stream`, all of it within `timeout` seconds of `clock`.
-
-    Raises `ConnectError` and `ConnectTimeout`, or `LocalProtocolError` for a server name that TLS
-    cannot send; `stream` is closed then, as it is on cancellation.
-    """
-    from .._tls_engine import TLSEngine
-
-    engine: TLSEngine | None = None
-    try:
-        engine = TLSEngine(ssl_context, server_hostname)
-        shake_hands(stream, engine, timeout, clock)
-    except BaseException:
-        if engine is not None and engine.has_outgoing():
-            stream.write_nowait(engine.outgoing())  # the alert that says why
-        if not stream.abort():
-            shielded(stream.close)
-        raise
+    """Do the client's handshake over `stream`, as `shake_hands` describes."""
+    engine = shake_hands(stream, ssl_context, server_hostname, timeout, clock)
     return TLSStream(stream, engine, clock)
 
 
@@ -94,7 +79,7 @@ class TLSStream(NetworkStream):
         self._unsent = b""
         self._is_reading = self._is_writing = self._is_sending = False
         self._is_broken = self._is_closed = False
-        self._has_fed = False  # a reader, since `write_until_readable` began
+        self._has_fed = self._is_watched = False  # a reader, since `watch_reads`; by our caller
         self._waiter: Event | None = None  # of the writer that waits for its turn to send
         self._watcher: Callable[[], None] | None = None
         # Whether None from its `read_nowait` means that nothing has arrived.
@@ -176,7 +161,9 @@ class TLSStream(NetworkStream):
         with self._lock:  # throughout, so that a reader in another thread comes before or after
             if self._is_reading:
                 return False  # what arrives is taken in by whoever reads
-            return self._stream.is_readable() and self._pull()
+            is_readable = self._stream.is_readable() and self._pull()
+            self._stream.watch_reads()  # that read was ours
+            return is_readable
 
     def _pull(self) -> bool:
         """Take in what has arrived on the network; true if there is something to read then."""
@@ -205,10 +192,15 @@ class TLSStream(NetworkStream):
 
     def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
         self._begin_writing()
-        self.bytes_taken, self._has_fed = None, False
+        self.bytes_taken = None
+        if not self._is_watched:
+            self._has_fed = False
+            self._stream.watch_reads()
         view, done = memoryview(buffer), 0
         try:
-            while (done < len(view) or self.has_unsent) and not self.is_readable():
+            while done < len(view) or self.has_unsent:
+                if self._has_fed or self.is_readable():
+                    break
                 if not self._claim():
                     self._wait_for_claim(timeout)
                     self._give_up_claim()
@@ -225,6 +217,10 @@ class TLSStream(NetworkStream):
             raise
         finally:
             self._is_writing = False
+
+    def watch_reads(self) -> None:
+        self._is_watched, self._has_fed = True, False
+        self._stream.watch_reads()
 
     @property
     def has_unsent(self) -> bool:  # type: ignore[override]  # asked for, never set
