@@ -25,6 +25,18 @@ class InvalidURL(LocalProtocolError, ValueError):
     whole of it, because a part may be a password."""
 
 
+class DecodingError(TransportError):
+    """The body is not what its Content-Encoding says, or is more than may be decoded."""
+
+
+class TooManyRedirects(TransportError):
+    """There were more redirects than `max_redirects`."""
+
+
+class CookieConflict(Exception):
+    """One name, several cookies: `Cookies.get` needs a domain or a path to tell them apart."""
+
+
 class HTTPStatusError(Exception):
     """The response was not a success; raised by `Response.raise_for_status` only."""
 

@@ -21,6 +21,7 @@ from pathlib import Path
 PACKAGES = {
     "httpcore_core/_async": "httpcore_core/_sync",
     "httpclient/_async": "httpclient/_sync",
+    "httpclient/transports/_async": "httpclient/transports/_sync",
     "tests/_async": "tests/_sync",
     "tests/client/_async": "tests/client/_sync",
     "tests/interop/_async": "tests/interop/_sync",

@@ -80,9 +80,7 @@ class SocketStream(NetworkStream):
         self._error: OSError | None = None  # what broke the connection
         self._watching = False  # the writer's mark: it waits for something to read, too
         self._seen: Event | None = None  # set once it does not any more
-        self._taken: bool | None = (
-            None  # whether anyone has since `watch_reads`
-        )
+        self._taken: bool | None = None  # whether anyone has since `watch_reads`
         self.bytes_taken = None
 
     def __repr__(self) -> str:
