@@ -61,6 +61,7 @@ class ScriptedServer:
         self.path = path
         self.connections: list[Peer] = []
         self.errors: list[Exception] = []
+        self.peak = 0  # the most connections that were open when one more was accepted
         self._scripts: list[Script] = list(scripts) or [[]]
         self._ssl_context = ssl_context
         self._backlog = backlog
@@ -68,8 +69,6 @@ class ScriptedServer:
         self._released = threading.Event()
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
-        self._peak = 0
-        self._peak_checks: list[threading.Thread] = []
 
     # What tests look at
 
@@ -82,13 +81,6 @@ class ScriptedServer:
     def open_connections(self) -> int:
         """How many connections the clients have not ended yet."""
         return self._open_among(len(self.connections))
-
-    @property
-    def peak(self) -> int:
-        """The most connections that were open when one more was accepted."""
-        for check in list(self._peak_checks):
-            check.join()
-        return self._peak
 
     @property
     def url(self) -> str:
@@ -159,12 +151,11 @@ class ScriptedServer:
         listener.listen(self._backlog)
         return listener
 
-    def _start_thread(self, target: Callable[..., None], *args: object) -> threading.Thread:
+    def _start_thread(self, target: Callable[..., None], *args: object) -> None:
         name = f"{type(self).__name__}-{len(self._threads)}"
         thread = threading.Thread(target=target, args=args, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
-        return thread
 
     def _accept(self) -> None:
         while True:
@@ -182,8 +173,7 @@ class ScriptedServer:
             with self._changed:
                 self.connections.append(peer)
                 self._changed.notify_all()
-            if self._open_among(peer.number) >= self._peak:
-                self._peak_checks.append(self._start_thread(self._note_peak, peer.number))
+            self._note_peak(peer.number)
             self._start_thread(self._serve, peer)
 
     def _open_among(self, first: int) -> int:
@@ -192,12 +182,11 @@ class ScriptedServer:
     def _note_peak(self, earlier: int) -> None:
         """An end that the client has sent may still be on its way, on a busy machine."""
         deadline = time.monotonic() + PEAK_GRACE
-        while (count := self._open_among(earlier)) >= self._peak > 0:
+        while (count := self._open_among(earlier)) >= self.peak > 0:
             if time.monotonic() > deadline:
                 break
-            time.sleep(0.002)
-        with self._changed:
-            self._peak = max(self._peak, count + 1)
+            time.sleep(0.001)
+        self.peak = max(self.peak, count + 1)
 
     def _serve(self, peer: Peer) -> None:
         script = self._scripts[min(peer.number, len(self._scripts) - 1)]
