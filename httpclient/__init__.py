@@ -48,7 +48,12 @@ if TYPE_CHECKING:
         stream,
     )
     from ._async.client import AsyncClient
+    from ._auth import Auth, BasicAuth, DigestAuth, FunctionAuth, NetRCAuth
+    from ._config import Limits, Timeout
+    from ._cookies import Cookies
     from ._exceptions import (
+        CookieConflict,
+        DecodingError,
         HTTPStatusError,
         InvalidURL,
         RequestNotRead,
@@ -56,9 +61,12 @@ if TYPE_CHECKING:
         StreamClosed,
         StreamConsumed,
         StreamError,
+        TooManyRedirects,
     )
     from ._headers import Headers
-    from ._models import Request, Response
+    from ._params import QueryParams
+    from ._request import Request
+    from ._response import Response
     from ._sync.client import Client
     from ._urls import URL
     from .transports.base import AsyncBaseTransport, BaseTransport
@@ -70,22 +78,32 @@ __all__ = [
     "AsyncByteStream",
     "AsyncClient",
     "AsyncHTTPTransport",
+    "Auth",
     "BaseTransport",
+    "BasicAuth",
     "ByteStream",
     "Client",
     "ConnectError",
     "ConnectTimeout",
+    "CookieConflict",
+    "Cookies",
+    "DecodingError",
+    "DigestAuth",
+    "FunctionAuth",
     "HTTPStatusError",
     "HTTPTransport",
     "Headers",
     "InvalidURL",
+    "Limits",
     "LocalProtocolError",
+    "NetRCAuth",
     "NetworkError",
     "PoolClosed",
     "PoolTimeout",
     "ProtocolError",
     "Proxy",
     "ProxyError",
+    "QueryParams",
     "ReadError",
     "ReadTimeout",
     "RemoteProtocolError",
@@ -98,7 +116,9 @@ __all__ = [
     "StreamConsumed",
     "StreamError",
     "SyncByteStream",
+    "Timeout",
     "TimeoutException",
+    "TooManyRedirects",
     "TransportError",
     "UnsupportedProtocol",
     "WriteError",
@@ -117,7 +137,12 @@ __all__ = [
 _HOMES = {
     "._api": ("delete", "get", "head", "options", "patch", "post", "put", "request", "stream"),
     "._async.client": ("AsyncClient",),
+    "._auth": ("Auth", "BasicAuth", "DigestAuth", "FunctionAuth", "NetRCAuth"),
+    "._config": ("Limits", "Timeout"),
+    "._cookies": ("Cookies",),
     "._exceptions": (
+        "CookieConflict",
+        "DecodingError",
         "HTTPStatusError",
         "InvalidURL",
         "RequestNotRead",
@@ -125,9 +150,12 @@ _HOMES = {
         "StreamClosed",
         "StreamConsumed",
         "StreamError",
+        "TooManyRedirects",
     ),
     "._headers": ("Headers",),
-    "._models": ("Request", "Response"),
+    "._params": ("QueryParams",),
+    "._request": ("Request",),
+    "._response": ("Response",),
     "._sync.client": ("Client",),
     "._urls": ("URL",),
     ".transports.base": ("AsyncBaseTransport", "BaseTransport"),

@@ -1,7 +1,7 @@
 """Requests without a client of one's own: each opens and closes its connection.
 
-Rules of this file: shortcuts to `Client`, nothing else. `options` are those of
-`Client.build_request`.
+Rules of this file: shortcuts to `Client`, nothing else. `options` are those of `Client.request`,
+and `verify`, `cert`, `proxy`, `trust_env`, `http1`, `http2` those of `Client`.
 """
 
 from __future__ import annotations
@@ -12,34 +12,33 @@ from typing import TYPE_CHECKING, Any
 from ._sync.client import Client
 
 if TYPE_CHECKING:
-    import ssl
-
-    from ._models import Response
+    from ._response import Response
     from ._urls import URL
 
+_OF_THE_CLIENT = ("verify", "cert", "proxy", "trust_env", "http1", "http2")
 
-def request(
-    method: str, url: URL | str, *, verify: ssl.SSLContext | bool = True, **options: Any
-) -> Response:
+
+def _client(options: dict[str, Any]) -> Client:
+    """A client with its part of `options`, which are left without it."""
+    return Client(**{name: options.pop(name) for name in _OF_THE_CLIENT if name in options})
+
+
+def request(method: str, url: URL | str, **options: Any) -> Response:
     """Send one request and read the whole response."""
-    with Client(verify=verify) as client:
+    with _client(options) as client:
         return client.request(method, url, **options)
 
 
-def stream(
-    method: str, url: URL | str, *, verify: ssl.SSLContext | bool = True, **options: Any
-) -> StreamOnce:
+def stream(method: str, url: URL | str, **options: Any) -> StreamOnce:
     """Send one request; a context manager within which the response can be streamed."""
-    return StreamOnce(method, url, verify, options)
+    return StreamOnce(method, url, options)
 
 
 class StreamOnce:
     """A client and one streamed response, closed together."""
 
-    def __init__(
-        self, method: str, url: URL | str, verify: ssl.SSLContext | bool, options: dict[str, Any]
-    ) -> None:
-        self._client = Client(verify=verify)
+    def __init__(self, method: str, url: URL | str, options: dict[str, Any]) -> None:
+        self._client = _client(options)
         self._context = self._client.stream(method, url, **options)
 
     def __enter__(self) -> Response:

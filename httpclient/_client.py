@@ -6,61 +6,181 @@ that is made from it.
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Callable, Iterable, Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from ._config import USER_AGENT, Default, TimeoutTypes, timeout_limits
+from httpcore_core import TransportError
+
+from . import _redirects
+from ._config import USER_AGENT, Default, Timeout, TimeoutTypes, timeout_limits
 from ._content import Content
 from ._exceptions import InvalidURL
 from ._headers import Headers, HeaderTypes
-from ._models import Request
+from ._params import QueryParams, QueryParamTypes
+from ._request import Request
 from ._urls import URL
+
+if TYPE_CHECKING:
+    from ._auth import Auth, AuthTypes
+    from ._cookies import Cookies, CookieTypes
+    from ._environment import EnvironmentProxies
+    from ._response import Response
+
+EventHooks = Mapping[str, Iterable[Callable[[Any], Any]]]
+
+
+class RequestOptions(TypedDict, total=False):
+    """The keywords of `build_request`."""
+
+    content: Content | None
+    data: Mapping[str, Any] | None
+    files: Any
+    json: Any
+    params: QueryParamTypes | None
+    headers: HeaderTypes | None
+    cookies: CookieTypes | None
+    timeout: TimeoutTypes | Default
+    extensions: dict[str, Any] | None
+
+
+class SendOptions(RequestOptions, total=False):
+    """The keywords of `request` and of the methods that are named for HTTP's."""
+
+    auth: AuthTypes | Default | None
+    follow_redirects: bool | Default
 
 
 class BaseClient:
-    """Defaults for every request: headers, limits, and the URL that relative ones start from."""
+    """Defaults for every request, and the URL that relative ones start from."""
 
     def __init__(
-        self, *, headers: HeaderTypes | None, timeout: TimeoutTypes, base_url: URL | str
+        self,
+        *,
+        auth: AuthTypes | None,
+        params: QueryParamTypes | None,
+        headers: HeaderTypes | None,
+        cookies: CookieTypes | None,
+        timeout: TimeoutTypes,
+        follow_redirects: bool,
+        max_redirects: int,
+        max_decoded: int | None,
+        event_hooks: EventHooks | None,
+        base_url: URL | str,
+        trust_env: bool,
+        default_encoding: str | Callable[[bytes], str],
     ) -> None:
-        own = Headers([("Accept", "*/*"), ("User-Agent", USER_AGENT)])
+        from ._content_coding import accept_encoding
+
+        own = Headers(
+            [
+                ("Accept", "*/*"),
+                ("Accept-Encoding", accept_encoding()),
+                ("User-Agent", USER_AGENT),
+            ]
+        )
         self.headers = own.merged(headers)
         self.base_url = URL(base_url)
-        self._timeout = timeout_limits(timeout)
+        self.params = QueryParams(params)
+        self.auth = auth
+        self.follow_redirects = follow_redirects
+        self.max_redirects = max_redirects
+        self.max_decoded = max_decoded
+        self.trust_env = trust_env
+        self.default_encoding = default_encoding
+        self.event_hooks = event_hooks or {}
+        self.timeout = timeout
+        self._cookies: Cookies | None = None
+        if cookies:
+            self.cookies = cookies
         self._closed = False
-
-    @property
-    def timeout(self) -> dict[str, float | None]:
-        """The limits in seconds for each phase of a request."""
-        return dict(self._timeout)
 
     @property
     def is_closed(self) -> bool:
         return self._closed
 
+    @property
+    def timeout(self) -> Timeout:
+        """The limits in seconds for each phase of a request."""
+        return Timeout(self._limits)
+
+    @timeout.setter
+    def timeout(self, timeout: TimeoutTypes) -> None:
+        self._limits = timeout_limits(timeout)
+
+    @property
+    def auth(self) -> Auth | None:
+        return self._auth
+
+    @auth.setter
+    def auth(self, auth: AuthTypes | None) -> None:
+        self._auth = _loaded(auth)
+
+    @property
+    def cookies(self) -> Cookies:
+        """The cookies that are sent where they belong, and those that servers have set."""
+        if self._cookies is None:
+            from ._cookies import Cookies
+
+            self._cookies = Cookies()
+        return self._cookies
+
+    @cookies.setter
+    def cookies(self, cookies: CookieTypes) -> None:
+        from ._cookies import Cookies
+
+        self._cookies = Cookies(cookies)
+
+    @property
+    def event_hooks(self) -> dict[str, list[Callable[[Any], Any]]]:
+        """Functions that are called with each request before it is sent (``"request"``), and with
+        each response before its body is read (``"response"``)."""
+        return self._event_hooks
+
+    @event_hooks.setter
+    def event_hooks(self, hooks: EventHooks) -> None:
+        unknown = set(hooks) - {"request", "response"}
+        if unknown:
+            raise ValueError(f"event_hooks has unknown keys: {', '.join(sorted(unknown))}")
+        self._event_hooks = {key: list(hooks.get(key, ())) for key in ("request", "response")}
+
     def build_request(
         self,
-        method: str,
+        method: str | bytes,
         url: URL | str,
         *,
         content: Content | None = None,
+        data: Mapping[str, Any] | None = None,
+        files: Any = None,
         json: Any = None,
+        params: QueryParamTypes | None = None,
         headers: HeaderTypes | None = None,
+        cookies: CookieTypes | None = None,
         timeout: TimeoutTypes | Default = Default.CLIENT,
         extensions: dict[str, Any] | None = None,
     ) -> Request:
         """A request with the client's defaults filled in; `send` sends it. A `timeout` among the
         extensions goes before both the client's and the argument."""
-        limits = self._timeout
+        limits = self._limits
         if not isinstance(timeout, Default):
-            limits = timeout_limits(timeout, self._timeout)
-        return Request(
+            limits = timeout_limits(timeout, limits)
+        if self.params:
+            params = self.params.merge(params)
+        request = Request(
             method,
             self._absolute(URL(url)),
+            params=params,
             headers=self.headers.merged(headers),
+            cookies=self._merged_cookies(cookies),
             content=content,
+            data=data,
+            files=files,
             json=json,
             extensions={"timeout": dict(limits), **(extensions or {})},
         )
+        request._own_cookies = cookies or None
+        return request
 
     def _absolute(self, url: URL) -> URL:
         """`url`, put behind the path of `base_url` if it is relative (so that ``/users`` stays
@@ -74,3 +194,79 @@ class BaseClient:
         if reference.startswith(("?", "#")):
             return URL(base + reference)
         return URL(f"{base}/{reference.lstrip('/')}" if reference else str(self.base_url))
+
+    def _merged_cookies(self, cookies: CookieTypes | None) -> CookieTypes | None:
+        if not cookies:
+            return self._cookies
+        if not self._cookies:
+            return cookies
+        from ._cookies import Cookies
+
+        merged = Cookies(self._cookies)
+        merged.update(cookies)
+        return merged
+
+    # What the drivers ask
+
+    def _loaded_mounts(self, mounts: Mapping[str, Any] | None) -> Any:
+        if not mounts:
+            return None
+        from ._mounts import sorted_mounts
+
+        return sorted_mounts(mounts)
+
+    def _mounted(self, url: URL, mounts: Any) -> Any:
+        """The transport that is mounted for `url`; None for the client's own."""
+        from ._mounts import pick
+
+        return pick(mounts, url)
+
+    def _loaded_environment(self) -> EnvironmentProxies | None:
+        """The proxies that the environment names, or None; the usual case costs a few look-ups."""
+        if not any(name.lower().endswith("_proxy") for name in os.environ):
+            return None
+        from ._environment import environment_proxies
+
+        return environment_proxies()
+
+    def _auth_of(self, request: Request, auth: AuthTypes | Default | None) -> Auth | None:
+        """What was given for the request; else the client's; else what the URL says."""
+        given = self._auth if isinstance(auth, Default) else _loaded(auth)
+        if given is None and request.url.userinfo and auth is not None:
+            from ._auth import BasicAuth
+
+            return BasicAuth(request.url.username, request.url.password)
+        return given
+
+    def _redirect(self, response: Response, started: float) -> Request:
+        request = _redirects.next_request(response, self._merged_cookies)
+        spend_time(request, started)
+        return request
+
+    def _offer_redirect(self, response: Response) -> None:
+        """What is not followed may be sent by hand, if it can."""
+        try:
+            response.next_request = _redirects.next_request(response, self._merged_cookies)
+        except (TransportError, RuntimeError):
+            response.next_request = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A client pickles and copies as its configuration, and its cookies."""
+        return self.__dict__ | {"_closed": False}
+
+
+def spend_time(request: Request, started: float) -> None:
+    """Redirects and challenges do not begin the `total` limit anew."""
+    limits = request.extensions.get("timeout") or {}
+    total = limits.get("total")
+    if total is not None:
+        left = max(total - (perf_counter() - started), 0.0)
+        request.extensions["timeout"] = {**limits, "total": left}
+
+
+def _loaded(auth: AuthTypes | None) -> Auth | None:
+    if auth is None:
+        return None
+    from ._auth import build_auth
+
+    return build_auth(auth)

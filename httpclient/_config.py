@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 from ._version import __version__
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds for each phase, as in HTTPX. curl and requests wait for ever, Go's client too."""
+
+DEFAULT_MAX_REDIRECTS = 20
+
+DEFAULT_MAX_DECODED = 2**30
+"""Bytes that one body may become when its content coding is undone: 1 GiB."""
 
 USER_AGENT = f"python-httpclient/{__version__}"
 
@@ -27,6 +32,69 @@ class Default(enum.Enum):
     """Marks an argument that was not given, where None has a meaning."""
 
     CLIENT = "the client's own"
+
+
+class Timeout(Mapping[str, float | None]):
+    """Limits in seconds for each phase of a request, None for no limit: one for all, and others
+    for some, as in ``Timeout(10.0, connect=60.0)``. `total` is one limit over the whole request,
+    from the queue to the last byte of the body."""
+
+    __slots__ = ("_limits",)
+
+    def __init__(self, timeout: TimeoutTypes = DEFAULT_TIMEOUT, **limits: float | None) -> None:
+        self._limits = timeout_limits(limits, timeout_limits(timeout))
+
+    @property
+    def connect(self) -> float | None:
+        return self._limits["connect"]
+
+    @property
+    def read(self) -> float | None:
+        return self._limits["read"]
+
+    @property
+    def write(self) -> float | None:
+        return self._limits["write"]
+
+    @property
+    def pool(self) -> float | None:
+        return self._limits["pool"]
+
+    @property
+    def total(self) -> float | None:
+        return self._limits.get("total")
+
+    def as_dict(self) -> dict[str, float | None]:
+        """The `timeout` extension."""
+        return dict(self._limits)
+
+    def __getitem__(self, phase: str) -> float | None:
+        return self._limits[phase]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._limits)
+
+    def __len__(self) -> int:
+        return len(self._limits)
+
+    def __repr__(self) -> str:
+        limits = ", ".join(f"{name}={limit}" for name, limit in self._limits.items())
+        return f"Timeout({limits})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Timeout, (self.as_dict(),)
+
+
+class Limits(NamedTuple):
+    """How many connections there may be, and how many seconds an idle one is kept; None for no
+    limit."""
+
+    max_connections: int | None = None
+    max_keepalive_connections: int | None = None
+    keepalive_expiry: float | None = 5.0
+
+
+DEFAULT_LIMITS = Limits(max_connections=100, max_keepalive_connections=20)
 
 
 def timeout_limits(

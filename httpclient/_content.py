@@ -8,14 +8,14 @@ is an error, not an empty body).
 from __future__ import annotations
 
 import json as _json
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from typing import IO, Any, TypeAlias
 
 from httpcore_core import AsyncByteStream, ByteStream, SyncByteStream
 
 from ._exceptions import StreamConsumed
 
-Content: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes]
+Content: TypeAlias = str | bytes | IO[bytes] | Iterable[bytes] | AsyncIterable[bytes]
 Stream: TypeAlias = SyncByteStream | AsyncByteStream
 
 _BODY_EXPECTED = frozenset(("POST", "PUT", "PATCH"))  # RFC 9110, 8.6: say so when there is none
@@ -52,6 +52,31 @@ class AsyncIterableStream(AsyncByteStream):
             await close()
 
 
+def encode_body(
+    content: Content | None, data: Any, files: Any, json: Any, content_type: str | None
+) -> tuple[Stream, str | None]:
+    """A stream, and its media type where it has one. `content_type` is the caller's own, which may
+    name the boundary of a multipart body."""
+    if data is not None and not isinstance(data, Mapping):
+        content, data = data, None  # HTTPX took raw content here, once
+    given = [name for name, value in (("content", content), ("json", json)) if value is not None]
+    given += ["data or files"] if data is not None or files is not None else []
+    if len(given) > 1:
+        raise TypeError(f"{' and '.join(given)} are several bodies: pass one of them")
+    if json is not None:
+        return encode_json(json), "application/json"
+    if content is not None:
+        return encode_content(content), None
+    from ._multipart import MultipartStream, encode_form
+
+    if files:
+        stream = MultipartStream(data or {}, files, content_type=content_type)
+        return stream, stream.content_type
+    if data:
+        return encode_form(data), "application/x-www-form-urlencoded"
+    return ByteStream(), None
+
+
 def encode_content(content: Content) -> Stream:
     if isinstance(content, (SyncByteStream, AsyncByteStream)):
         return content
@@ -59,6 +84,10 @@ def encode_content(content: Content) -> Stream:
         return ByteStream(content.encode("utf-8"))
     if isinstance(content, (bytes, bytearray, memoryview)):
         return ByteStream(bytes(content))
+    if hasattr(content, "read") and not isinstance(content, AsyncIterable):
+        from ._multipart import FileStream
+
+        return FileStream(content)
     if isinstance(content, AsyncIterable):
         return AsyncIterableStream(content)
     if isinstance(content, Iterable) and not isinstance(content, dict):
@@ -74,9 +103,13 @@ def encode_json(json: Any) -> ByteStream:
 
 def framing_header(method: str, stream: Stream) -> tuple[bytes, bytes] | None:
     """The header that tells the server where the body ends (RFC 9112, section 6)."""
-    if not isinstance(stream, ByteStream):
+    length: int | None
+    if isinstance(stream, ByteStream):
+        length = len(stream.content)
+    else:
+        length = getattr(stream, "content_length", None)
+    if length is None:
         return b"Transfer-Encoding", b"chunked"
-    length = len(stream.content)
     if length or method in _BODY_EXPECTED:
         return b"Content-Length", str(length).encode("ascii")
     return None

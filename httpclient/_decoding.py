@@ -1,7 +1,8 @@
 """Steps that a body passes through on its way to the caller: chunks, text, lines.
 
 Rules of this file: no I/O, and one class for sync and async. `feed` takes the next bytes of the
-body and returns what is ready; `flush` comes after the last ones.
+body and returns what is ready, maybe lazily: whoever calls takes all of it before the next call;
+`flush` comes after the last bytes. Content codings are in `_content_coding`.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import codecs
 import io
 import re
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
 
 Out = TypeVar("Out", covariant=True)
 
@@ -63,9 +64,26 @@ def _decoder(charset: str) -> codecs.IncrementalDecoder:
 
 
 class Step(Protocol[Out]):
-    def feed(self, data: bytes) -> Sequence[Out]: ...
+    def feed(self, data: bytes) -> Iterable[Out]: ...
 
-    def flush(self) -> Sequence[Out]: ...
+    def flush(self) -> Iterable[Out]: ...
+
+
+class Chained(Generic[Out]):
+    """One step behind another, which makes bytes."""
+
+    def __init__(self, first: Step[bytes], second: Step[Out]) -> None:
+        self._first = first
+        self._second = second
+
+    def feed(self, data: bytes) -> Iterator[Out]:
+        for piece in self._first.feed(data):
+            yield from self._second.feed(piece)
+
+    def flush(self) -> Iterator[Out]:
+        for piece in self._first.flush():
+            yield from self._second.feed(piece)
+        yield from self._second.flush()
 
 
 class ByteStep:
@@ -97,13 +115,23 @@ class ByteStep:
 
 
 class TextStep:
-    """Text, however the characters are cut."""
+    """Text, however the characters are cut; in pieces of `size` characters if there is one."""
 
-    def __init__(self, charset: str) -> None:
+    def __init__(self, charset: str, size: int | None = None) -> None:
+        if size is not None and size < 1:
+            raise ValueError(f"chunk_size must be at least 1, but is {size}")
         self._decoder = _decoder(charset)
+        self._size = size
+        self._held = ""
 
     def feed(self, data: bytes, final: bool = False) -> Sequence[str]:
         text = self._decoder.decode(data, final)
+        size = self._size
+        if size is not None:
+            text = self._held + text
+            end = len(text) if final else len(text) - len(text) % size
+            self._held = text[end:]
+            return [text[start : min(start + size, end)] for start in range(0, end, size)]
         return (text,) if text else ()
 
     def flush(self) -> Sequence[str]:

@@ -51,9 +51,10 @@ class Headers(MutableMapping[str, str]):
     replaces all of its fields, in the place of the first.
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_names")
 
     def __init__(self, headers: HeaderTypes | None = None) -> None:
+        self._names: frozenset[bytes] | None = None  # in lower case, once somebody has asked
         self._fields: list[tuple[bytes, bytes]]
         if headers is None:
             self._fields = []
@@ -73,9 +74,12 @@ class Headers(MutableMapping[str, str]):
         """A list of the fields as they are on the wire."""
         return list(self._fields)
 
-    def names(self) -> set[bytes]:
+    def names(self) -> frozenset[bytes]:
         """The names there are, in lower case."""
-        return {name.lower() for name, _ in self._fields}
+        names = self._names
+        if names is None:
+            names = self._names = frozenset([name.lower() for name, _ in self._fields])
+        return names
 
     def get_list(self, name: Text) -> list[str]:
         """The values of `name`, in their order."""
@@ -118,6 +122,7 @@ class Headers(MutableMapping[str, str]):
             self._fields[places[0]] = new
         else:
             self._fields.append(new)
+            self._names = None
 
     def __delitem__(self, name: Text) -> None:
         key = _key(name)
@@ -125,12 +130,12 @@ class Headers(MutableMapping[str, str]):
         if len(kept) == len(self._fields):
             raise KeyError(name)
         self._fields = kept
+        self._names = None
 
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, (str, bytes)) or (isinstance(name, str) and not name.isascii()):
             return False
-        key = _key(name)
-        return any(field.lower() == key for field, _ in self._fields)
+        return _key(name) in self.names()
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict(self.multi_items()))

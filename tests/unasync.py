@@ -40,6 +40,8 @@ RULES = {
     r"StopAsyncIteration": "StopIteration",
     r"aclose": "close",
     r"aread": "read",
+    r"asend": "send",
+    r"async_auth_flow": "sync_auth_flow",
     r"handle_async_request": "handle_request",
     r"get_async_tracer": "get_tracer",
     r"spawn_async": "spawn",

@@ -6,7 +6,7 @@ for the event loop to finish.
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from httpcore_core import TransportError
@@ -15,7 +15,7 @@ from .._exceptions import attach
 
 if TYPE_CHECKING:
     from .._decoding import Step
-    from .._models import Response
+    from .._response import Response
 
 T = TypeVar("T")
 
@@ -24,11 +24,11 @@ class Body(Generic[T]):
     """Yields what `step` makes of the body. At the end, and after an error, the response is
     closed; whoever stops earlier closes it."""
 
-    def __init__(self, response: Response, step: Step[T]) -> None:
+    def __init__(self, response: Response, step: Step[T], *, is_raw: bool = False) -> None:
         self._response = response
         self._step = step
-        self._source = response._claim("__iter__").__iter__()
-        self._ready: deque[T] = deque()
+        self._source = response._claim("__iter__", is_raw=is_raw).__iter__()
+        self._ready: Iterator[T] = iter(())
         self._ended = False
         response._iterator = self._source
 
@@ -36,22 +36,28 @@ class Body(Generic[T]):
         return self
 
     def __next__(self) -> T:
-        while not self._ready:
-            if self._ended:
-                raise StopIteration
-            self._advance()
-        return self._ready.popleft()
-
-    def _advance(self) -> None:
         try:
-            self._ready += self._step.feed(self._source.__next__())
-        except StopIteration:
-            self._ended = True
-            self._ready += self._step.flush()
-            self._response.close()
+            while True:
+                for part in self._ready:
+                    return part
+                if self._ended:
+                    break
+                self._advance()
         except BaseException as exc:
-            self._ended = True
+            self._ended, self._ready = True, iter(())
             if isinstance(exc, TransportError):
                 attach(exc, self._response._request)
             self._response.close()
             raise
+        raise StopIteration
+
+    def _advance(self) -> None:
+        try:
+            data = self._source.__next__()
+        except StopIteration:
+            self._ended = True
+            self._ready = iter(self._step.flush())
+            self._response.close()
+        else:
+            self._response.num_bytes_downloaded += len(data)
+            self._ready = iter(self._step.feed(data))

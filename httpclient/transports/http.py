@@ -1,37 +1,85 @@
 """HTTP over the network: the connection pool of the core.
 
-Rules of this file: public names of the core only. Beside `verify` all options are those of the
-core's `ConnectionPool`.
+Rules of this file: public names of the core only. What TLS trusts is in `_tls`; `options` are
+those of the core's `ConnectionPool`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from httpcore_core import AsyncConnectionPool, ConnectionPool
 
+from .._config import DEFAULT_LIMITS, Limits
 from .base import AsyncBaseTransport, BaseTransport
 
 if TYPE_CHECKING:
     import ssl
 
-    from httpcore_core import Response
+    from httpcore_core import Proxy, Response
+
+    from .._urls import URL
+
+VerifyTypes: TypeAlias = "ssl.SSLContext | str | bool"
+CertTypes: TypeAlias = str | tuple[str, str] | tuple[str, str, str]
 
 
-def _context(verify: ssl.SSLContext | bool) -> ssl.SSLContext | None:
-    """What the pool is to use; None lets it make the usual context when it first needs one."""
-    if isinstance(verify, bool):
-        if not verify:
-            raise ValueError("verify must be True or an ssl.SSLContext")
-        return None
-    return verify
+class _Configured:
+    """Keeps how it was made: that is what pickles and copies. Connections never travel."""
+
+    def __init__(
+        self,
+        *,
+        verify: VerifyTypes = True,
+        cert: CertTypes | None = None,
+        trust_env: bool = True,
+        http1: bool = True,
+        http2: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+        proxy: Proxy | str | URL | None = None,
+        uds: str | None = None,
+        local_address: str | None = None,
+        retries: int = 0,
+        socket_options: Iterable[Any] | None = None,
+        **options: Any,
+    ) -> None:
+        from .._tls import make_context
+        from .._urls import URL
+
+        self._configuration = {
+            name: value
+            for name, value in (locals() | options).items()
+            if name not in ("self", "options", "make_context", "URL")
+        }
+        self._pool = self._make_pool(
+            ssl_context=make_context(verify, cert, trust_env, http1, http2),
+            http1=http1,
+            http2=http2,
+            proxy=str(proxy) if isinstance(proxy, URL) else proxy,
+            uds=uds,
+            local_address=local_address,
+            retries=retries,
+            socket_options=socket_options,
+            **{**limits._asdict(), **options},
+        )
+
+    def _make_pool(self, **options: Any) -> Any:
+        raise NotImplementedError
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(type(self), **self._configuration), ()
 
 
-class HTTPTransport(BaseTransport):
-    """`verify` is True for the usual certificate authorities, or an `ssl.SSLContext`."""
+class HTTPTransport(_Configured, BaseTransport):
+    """`verify` is True for the usual certificate authorities, the path of a file or directory of
+    others, or an `ssl.SSLContext`; False trusts everybody, which is for tests. `cert` is the
+    client's own certificate: a file, or files of certificate and key, and the key's password. All
+    other options are those of the core's `ConnectionPool`; `limits` sets three of them."""
 
-    def __init__(self, *, verify: ssl.SSLContext | bool = True, **options: Any) -> None:
-        self._pool = ConnectionPool(ssl_context=_context(verify), **options)
+    def _make_pool(self, **options: Any) -> ConnectionPool:
+        return ConnectionPool(**options)
 
     def handle_request(
         self,
@@ -41,17 +89,18 @@ class HTTPTransport(BaseTransport):
         stream: Any,
         extensions: dict[str, Any],
     ) -> Response:
-        return self._pool.handle_request(method, url, headers, stream, extensions)
+        response: Response = self._pool.handle_request(method, url, headers, stream, extensions)
+        return response
 
     def close(self) -> None:
         self._pool.close()
 
 
-class AsyncHTTPTransport(AsyncBaseTransport):
-    """`verify` is True for the usual certificate authorities, or an `ssl.SSLContext`."""
+class AsyncHTTPTransport(_Configured, AsyncBaseTransport):
+    """As `HTTPTransport`, for asyncio and trio."""
 
-    def __init__(self, *, verify: ssl.SSLContext | bool = True, **options: Any) -> None:
-        self._pool = AsyncConnectionPool(ssl_context=_context(verify), **options)
+    def _make_pool(self, **options: Any) -> AsyncConnectionPool:
+        return AsyncConnectionPool(**options)
 
     async def handle_async_request(
         self,
@@ -61,7 +110,10 @@ class AsyncHTTPTransport(AsyncBaseTransport):
         stream: Any,
         extensions: dict[str, Any],
     ) -> Response:
-        return await self._pool.handle_async_request(method, url, headers, stream, extensions)
+        response: Response = await self._pool.handle_async_request(
+            method, url, headers, stream, extensions
+        )
+        return response
 
     async def aclose(self) -> None:
         await self._pool.aclose()

@@ -9,6 +9,7 @@ How a request gets a connection and gives it back is in `leasing`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,7 @@ class ConnectionPool(PoolLeasing):
         http2_ping_timeout: float = DEFAULT_PING_TIMEOUT,
         network_backend: NetworkBackend | None = None,
     ) -> None:
+        self._configuration = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
         self._options = ConnectionOptions(
             ssl_context,
@@ -130,6 +132,10 @@ class ConnectionPool(PoolLeasing):
             self._sessions = session_store(ssl_context)
         self._policy = PoolPolicy(**self._limits.as_dict())
         self._now = self._backend.now
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pool pickles and copies as its configuration: connections never travel."""
+        return functools.partial(type(self), **self._configuration), ()
 
     # Requests
 

@@ -23,7 +23,12 @@ def test_requests_of_the_module(server: Server) -> None:
     seen = httpx.request("POST", server.url, json={"a": "ü"}, timeout=3.0).json()
     assert seen["body"].encode("latin-1").decode() == '{"a":"ü"}'
     assert ["Content-Length", "10"] in seen["headers"]
-    assert [name for name, _ in seen["headers"]][:3] == ["Host", "Accept", "User-Agent"]
+    assert [name for name, _ in seen["headers"]][:4] == [
+        "Host",
+        "Accept",
+        "Accept-Encoding",
+        "User-Agent",
+    ]
 
 
 def test_stream_of_the_module(server: Server) -> None:
@@ -224,7 +229,8 @@ def test_unverified_server_is_refused(tls_server: Server) -> None:
         httpx.get(tls_server.url)
 
 
+@pytest.mark.parametrize("verify", [0, None, b"path", object()])
 @pytest.mark.parametrize("kind", [httpx.HTTPTransport, httpx.AsyncHTTPTransport])
-def test_verification_is_not_switched_off_by_a_boolean(kind: type) -> None:
-    with pytest.raises(ValueError, match="verify"):
-        kind(verify=False)
+def test_verification_is_switched_off_by_false_alone(kind: type, verify: object) -> None:
+    with pytest.raises(TypeError, match="verify"):
+        kind(verify=verify)

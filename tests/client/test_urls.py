@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import pickle
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,9 +51,10 @@ def test_l4_raw_is_the_four_tuple(text: str, raw: tuple[bytes, bytes, int | None
 @pytest.mark.parametrize(
     "text",
     [
-        "http://user@example.org/",
-        "http://user:secret@example.org/",
-        "http://example.org@evil.test/",
+        "http://user@a@example.org/",
+        "http://user:sec@ret@example.org/",
+        "http://user@/",
+        "http://user:secret@:80/",
         "http://example.org\\@evil.test/",
         "http://example.org\\.evil.test/",
         "http:\\\\example.org/",
@@ -152,8 +155,8 @@ def test_parts() -> None:
     url = httpx.URL("https://h:8443/a%20b?c=%20#d%20")
     assert (url.scheme, url.host, url.port) == ("https", "h", 8443)
     assert (url.path, url.query, url.fragment) == ("/a b", b"c=%20", "d ")
-    assert (url.netloc, url.raw_path) == ("h:8443", b"/a%20b?c=%20")
-    assert httpx.URL("http://[::1]:1/").netloc == "[::1]:1"
+    assert (url.netloc, url.raw_path) == (b"h:8443", b"/a%20b?c=%20")
+    assert httpx.URL("http://[::1]:1/").netloc == b"[::1]:1"
     assert url.is_absolute_url
     assert not httpx.URL("/x").is_absolute_url
     assert repr(httpx.URL("http://h")) == "URL('http://h/')"
@@ -169,3 +172,77 @@ def test_urls_compare_hash_copy_and_pickle() -> None:
     assert copy.deepcopy(url) == copy.copy(url) == pickle.loads(pickle.dumps(url)) == url
     with pytest.raises(TypeError):
         httpx.URL(b"http://h/")  # type: ignore[arg-type]
+
+
+def test_l4_what_stands_before_an_at_sign_is_no_host() -> None:
+    url = httpx.URL("http://example.org:80@evil.test/")
+    assert (url.host, url.raw[1]) == ("evil.test", b"evil.test")
+    assert (url.username, url.password, url.userinfo) == ("example.org", "80", b"example.org:80")
+    assert repr(url) == "URL('http://example.org:[secure]@evil.test/')"
+    assert httpx.URL("http://a%40b:c%3Ad@h/").password == "c:d"
+    assert str(httpx.URL("http://ü:ß@h/")) == "http://%C3%BC:%C3%9F@h/"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"scheme": "https"}, "https://u:p@h:81/a?b#c"),
+        ({"host": "other"}, "http://u:p@other:81/a?b#c"),
+        ({"host": "::1"}, "http://u:p@[::1]:81/a?b#c"),
+        ({"port": None}, "http://u:p@h/a?b#c"),
+        ({"port": 80}, "http://u:p@h/a?b#c"),
+        ({"netloc": b"x:1"}, "http://u:p@x:1/a?b#c"),
+        ({"userinfo": b""}, "http://h:81/a?b#c"),
+        ({"username": "a@b", "password": "/:"}, "http://a%40b:%2F%3A@h:81/a?b#c"),
+        ({"path": "/x?y#z"}, "http://u:p@h:81/x%3Fy%23z?b#c"),
+        ({"path": "/a\\b"}, "http://u:p@h:81/a%5Cb?b#c"),
+        ({"path": "x"}, "http://u:p@h:81/x?b#c"),
+        ({"raw_path": b"/x?y=1"}, "http://u:p@h:81/x?y=1#c"),
+        ({"query": b"q=#"}, "http://u:p@h:81/a?q=%23#c"),
+        ({"query": None}, "http://u:p@h:81/a#c"),
+        ({"params": {"q": ["1", "2"], "r": None}}, "http://u:p@h:81/a?q=1&q=2&r=#c"),
+        ({"params": {}}, "http://u:p@h:81/a#c"),
+        ({"fragment": "d e"}, "http://u:p@h:81/a?b#d%20e"),
+    ],
+)
+def test_copies_with_other_parts(changes: dict[str, Any], text: str) -> None:
+    assert str(httpx.URL("http://u:p@h:81/a?b#c").copy_with(**changes)) == text
+    assert str(httpx.URL("http://u:p@h:81/a?b#c", **changes)) == text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scheme": "ht tp"},
+        {"host": "evil.test/x"},
+        {"host": "a@b"},
+        {"host": ""},
+        {"port": 0},
+        {"port": 65536},
+        {"netloc": b"u@evil.test"},
+    ],
+)
+def test_l4_no_part_becomes_another(changes: dict[str, Any]) -> None:
+    with pytest.raises(httpx.InvalidURL):
+        httpx.URL("http://h/").copy_with(**changes)
+
+
+@pytest.mark.parametrize("path", ["//evil.test", "http://evil.test", "a:b"])
+def test_l4_a_path_does_not_become_a_host(path: str) -> None:
+    with pytest.raises(httpx.InvalidURL):
+        httpx.URL("/x").copy_with(path=path)
+
+
+@pytest.mark.parametrize("changes", [{"port": "80"}, {"port": True}, {"nothing": 1}, {"path": 1}])
+def test_parts_have_types(changes: dict[str, Any]) -> None:
+    with pytest.raises(TypeError):
+        httpx.URL("http://h/").copy_with(**changes)
+
+
+def test_params_of_a_url() -> None:
+    url = httpx.URL("http://h/?a=1&b=2&a=3")
+    assert url.params.get_list("a") == ["1", "3"]
+    assert str(url.copy_set_param("a", 5)) == "http://h/?a=5&b=2"
+    assert str(url.copy_add_param("c", True)) == "http://h/?a=1&b=2&a=3&c=true"
+    assert str(url.copy_remove_param("a")) == "http://h/?b=2"
+    assert str(url.copy_merge_params({"b": [7, 8], "d": ""})) == "http://h/?a=1&b=7&b=8&a=3&d="

@@ -12,8 +12,10 @@ import pytest
 import httpclient as httpx
 import httpclient._decoding as decoding
 from httpclient._async.body import AsyncBody
+from httpclient._content_coding import accept_encoding
 
 URL = "http://example.org/"
+CODINGS = accept_encoding().encode()
 DEFAULT = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0}
 
 
@@ -71,6 +73,7 @@ async def test_request_is_primitive() -> None:
             [
                 (b"Host", b"example.org:81"),
                 (b"Accept", b"*/*"),
+                (b"Accept-Encoding", CODINGS),
                 (b"User-Agent", b"python-httpclient/0.1.0"),
                 (b"A", b"b"),
                 (b"Content-Length", b"1"),
@@ -101,6 +104,7 @@ async def test_headers_of_client_and_request_are_merged() -> None:
         await client.get(URL, headers={"a": "3", "Host": "other"})
     assert transport.requests[0][2] == [
         (b"Accept", b"*/*"),
+        (b"Accept-Encoding", CODINGS),
         (b"user-agent", b"me"),
         (b"B", b"2"),
         (b"a", b"3"),

@@ -1,0 +1,63 @@
+"""Whom TLS trusts: from the options of a client to an `ssl.SSLContext`.
+
+Rules of this file: the usual case makes nothing, so that the core makes its own context when it
+first needs one. Paths are read when the client is made, so that a wrong one is an error there.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ssl
+
+
+def make_context(
+    verify: Any, cert: Any, trust_env: bool, http1: bool, http2: bool
+) -> ssl.SSLContext | None:
+    """None for what the core does by itself. Raises `OSError` and `ssl.SSLError` for files that
+    are not there, or are not what they should be."""
+    if verify is True and cert is None and trust_env:
+        return None
+    if not isinstance(verify, (bool, str, os.PathLike)):
+        return _checked(verify, cert)
+    import httpcore_core
+
+    alpn = (("h2",) if http2 else ()) + (("http/1.1",) if http1 else ())
+    if verify is True:
+        shared = cert is None
+        context = httpcore_core.default_ssl_context(alpn, shared=shared, trust_env=trust_env)
+    else:
+        context = _trusting(verify)
+        context.set_alpn_protocols(alpn)
+    if cert is not None:
+        files = (cert,) if isinstance(cert, (str, os.PathLike)) else tuple(cert)
+        context.load_cert_chain(*files)
+    return context
+
+
+def _checked(verify: Any, cert: Any) -> ssl.SSLContext:
+    import ssl
+
+    if not isinstance(verify, ssl.SSLContext):
+        kind = type(verify).__name__
+        raise TypeError(f"verify is a bool, a path or an ssl.SSLContext, not {kind}")
+    if cert is not None:
+        raise TypeError("load the client's certificate into the ssl.SSLContext, and drop `cert`")
+    return verify
+
+
+def _trusting(verify: Any) -> ssl.SSLContext:
+    """Everybody, or the authorities of a file or a directory."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif os.path.isdir(verify):
+        context.load_verify_locations(capath=verify)
+    else:
+        context.load_verify_locations(cafile=verify)
+    return context
