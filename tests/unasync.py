@@ -41,6 +41,7 @@ RULES = {
     r"aclose": "close",
     r"aread": "read",
     r"asend": "send",
+    r"aiter_(\w+)": r"iter_\1",
     r"async_auth_flow": "sync_auth_flow",
     r"handle_async_request": "handle_request",
     r"get_async_tracer": "get_tracer",
