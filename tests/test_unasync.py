@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EVERY_RULE = f'''\
 """tests/unasync.py makes the twin."""
 class AsyncThing:
-    async def __aenter__(self): return await self.aread()
+    async def __aenter__(self): return await self.aread() or self.aiter_raw()
 # {" ".join(rule.replace(chr(92), "") for rule in unasync.RULES)}
 '''
 
