@@ -16,8 +16,6 @@ from httpcore_core import LocalProtocolError
 from ._headers import Headers, HeaderTypes
 from ._params import text_of
 
-FORM_TYPE = "application/x-www-form-urlencoded"
-
 # The HTML Standard escapes the quotation mark, CR and LF. The other control characters, which no
 # form has a use for, go the same way. It leaves the backslash alone, which many servers do not, so
 # that is doubled, as in any quoted string (RFC 9110, 5.6.4).

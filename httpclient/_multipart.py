@@ -42,7 +42,7 @@ _DECOMPRESSORS = frozenset(("backports", "bz2", "compression", "gzip", "lzma", "
 
 
 def encode_form(data: Mapping[str, Any]) -> ByteStream:
-    """A body of the type `_forms.FORM_TYPE`."""
+    """A body of the type ``application/x-www-form-urlencoded``."""
     return ByteStream(urlencoded(data))
 
 

@@ -6,13 +6,13 @@ those of the core's `ConnectionPool`.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from httpcore_core import AsyncConnectionPool, ConnectionPool
 
 from .._config import DEFAULT_LIMITS, Limits
+from ._configured import Configured
 from .base import AsyncBaseTransport, BaseTransport
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ VerifyTypes: TypeAlias = "ssl.SSLContext | str | bool"
 CertTypes: TypeAlias = str | tuple[str, str] | tuple[str, str, str]
 
 
-class _Configured:
-    """Keeps how it was made: that is what pickles and copies. Connections never travel."""
+class _Pooled(Configured):
+    """The options, and the pool that is made of them."""
 
     def __init__(
         self,
@@ -48,11 +48,6 @@ class _Configured:
         from .._tls import make_context
         from .._urls import URL
 
-        self._configuration = {
-            name: value
-            for name, value in (locals() | options).items()
-            if name not in ("self", "options", "make_context", "URL")
-        }
         self._pool = self._make_pool(
             ssl_context=make_context(verify, cert, trust_env, http1, http2),
             http1=http1,
@@ -68,11 +63,8 @@ class _Configured:
     def _make_pool(self, **options: Any) -> Any:
         raise NotImplementedError
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return functools.partial(type(self), **self._configuration), ()
 
-
-class HTTPTransport(_Configured, BaseTransport):
+class HTTPTransport(_Pooled, BaseTransport):
     """`verify` is True for the usual certificate authorities, the path of a file or directory of
     others, or an `ssl.SSLContext`; False trusts everybody, which is for tests. `cert` is the
     client's own certificate: a file, or files of certificate and key, and the key's password. All
@@ -96,7 +88,7 @@ class HTTPTransport(_Configured, BaseTransport):
         self._pool.close()
 
 
-class AsyncHTTPTransport(_Configured, AsyncBaseTransport):
+class AsyncHTTPTransport(_Pooled, AsyncBaseTransport):
     """As `HTTPTransport`, for asyncio and trio."""
 
     def _make_pool(self, **options: Any) -> AsyncConnectionPool:

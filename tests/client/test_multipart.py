@@ -637,7 +637,7 @@ def test_async_code_sends_the_same(flavour: str) -> None:
             assert isinstance(stream, AsyncByteStream)
             assert await stream.aread() == stream.read()
             assert [chunk async for chunk in stream] == list(stream)
-            async for chunk in stream:  # left half-way, and taken up from the start again
+            async for chunk in stream.__aiter__():  # left half-way, and begun again
                 assert chunk
                 break
             assert await stream.aread() == stream.read()

@@ -1,0 +1,1 @@
+"""The transports of the client beside the network."""
