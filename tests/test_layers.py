@@ -1,7 +1,7 @@
 """The architecture, read from the imports: who may know whom, and what is paid for by whom.
 
 Layers: values -> `_protocol`, `_tls`, `_trace`, `_concurrency` -> `_backends` -> `_async`/`_sync`
--> `__init__` -> `testing`, `httpclient`. An import under ``if TYPE_CHECKING`` costs nothing and is
+-> `__init__` -> `testing`, `httpx`, `httpclient`. An import under ``if TYPE_CHECKING`` costs nothing and is
 free, except where a layer must not even know the name.
 """
 
@@ -34,7 +34,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("_backends",),
     ("_async", "_sync"),
     ("_api", "__init__"),
-    ("testing",),
+    ("testing", "httpx"),
 ]
 
 RUNTIMES = {"asyncio", "trio", "uvloop", "anyio", "sniffio"}
