@@ -36,20 +36,10 @@ if TYPE_CHECKING:
     )
     from httpcore_core import TransportError as RequestError
 
-    from ._api import (
-        delete,
-        get,
-        head,
-        options,
-        patch,
-        post,
-        put,
-        request,
-        stream,
-    )
+    from ._api import delete, get, head, options, patch, post, put, request, stream
     from ._async.client import AsyncClient
     from ._auth import Auth, BasicAuth, DigestAuth, FunctionAuth, NetRCAuth
-    from ._config import Limits, Timeout
+    from ._config import USE_CLIENT_DEFAULT, Limits, Timeout
     from ._cookies import Cookies
     from ._exceptions import (
         CookieConflict,
@@ -64,24 +54,52 @@ if TYPE_CHECKING:
         TooManyRedirects,
     )
     from ._headers import Headers
+    from ._mounts import URLPattern
     from ._params import QueryParams
     from ._request import Request
     from ._response import Response
     from ._sync.client import Client
     from ._urls import URL
+    from .transports._async.cache import AsyncCacheTransport
+    from .transports._async.ftp import AsyncFTPTransport
+    from .transports._async.rate_limit import AsyncRateLimitTransport
+    from .transports._async.record import AsyncPlaybackTransport, AsyncRecordTransport
+    from .transports._async.retry import AsyncRetryTransport
+    from .transports._cache_storage import CacheStorage, MemoryStorage, SQLiteStorage
+    from .transports._sync.cache import CacheTransport
+    from .transports._sync.ftp import FTPTransport
+    from .transports._sync.rate_limit import RateLimitTransport
+    from .transports._sync.record import PlaybackTransport, RecordTransport
+    from .transports._sync.retry import RetryTransport
+    from .transports.asgi import ASGITransport
     from .transports.base import AsyncBaseTransport, BaseTransport
+    from .transports.file import FileTransport
     from .transports.http import AsyncHTTPTransport, HTTPTransport
+    from .transports.mock import MockTransport
+    from .transports.record import RecordingError, UnexpectedRequest
+    from .transports.urllib3 import URLLib3Transport
+    from .transports.wsgi import WSGITransport
 
 __all__ = [
     "URL",
+    "USE_CLIENT_DEFAULT",
+    "ASGITransport",
     "AsyncBaseTransport",
     "AsyncByteStream",
+    "AsyncCacheTransport",
     "AsyncClient",
+    "AsyncFTPTransport",
     "AsyncHTTPTransport",
+    "AsyncPlaybackTransport",
+    "AsyncRateLimitTransport",
+    "AsyncRecordTransport",
+    "AsyncRetryTransport",
     "Auth",
     "BaseTransport",
     "BasicAuth",
     "ByteStream",
+    "CacheStorage",
+    "CacheTransport",
     "Client",
     "ConnectError",
     "ConnectTimeout",
@@ -89,6 +107,8 @@ __all__ = [
     "Cookies",
     "DecodingError",
     "DigestAuth",
+    "FTPTransport",
+    "FileTransport",
     "FunctionAuth",
     "HTTPStatusError",
     "HTTPTransport",
@@ -96,22 +116,30 @@ __all__ = [
     "InvalidURL",
     "Limits",
     "LocalProtocolError",
+    "MemoryStorage",
+    "MockTransport",
     "NetRCAuth",
     "NetworkError",
+    "PlaybackTransport",
     "PoolClosed",
     "PoolTimeout",
     "ProtocolError",
     "Proxy",
     "ProxyError",
     "QueryParams",
+    "RateLimitTransport",
     "ReadError",
     "ReadTimeout",
+    "RecordTransport",
+    "RecordingError",
     "RemoteProtocolError",
     "Request",
     "RequestError",
     "RequestNotRead",
     "Response",
     "ResponseNotRead",
+    "RetryTransport",
+    "SQLiteStorage",
     "StreamClosed",
     "StreamConsumed",
     "StreamError",
@@ -120,7 +148,11 @@ __all__ = [
     "TimeoutException",
     "TooManyRedirects",
     "TransportError",
+    "URLLib3Transport",
+    "URLPattern",
+    "UnexpectedRequest",
     "UnsupportedProtocol",
+    "WSGITransport",
     "WriteError",
     "WriteTimeout",
     "delete",
@@ -138,7 +170,7 @@ _HOMES = {
     "._api": ("delete", "get", "head", "options", "patch", "post", "put", "request", "stream"),
     "._async.client": ("AsyncClient",),
     "._auth": ("Auth", "BasicAuth", "DigestAuth", "FunctionAuth", "NetRCAuth"),
-    "._config": ("Limits", "Timeout"),
+    "._config": ("USE_CLIENT_DEFAULT", "Limits", "Timeout"),
     "._cookies": ("Cookies",),
     "._exceptions": (
         "CookieConflict",
@@ -153,13 +185,31 @@ _HOMES = {
         "TooManyRedirects",
     ),
     "._headers": ("Headers",),
+    "._mounts": ("URLPattern",),
     "._params": ("QueryParams",),
     "._request": ("Request",),
     "._response": ("Response",),
     "._sync.client": ("Client",),
     "._urls": ("URL",),
+    ".transports._async.cache": ("AsyncCacheTransport",),
+    ".transports._async.ftp": ("AsyncFTPTransport",),
+    ".transports._async.rate_limit": ("AsyncRateLimitTransport",),
+    ".transports._async.record": ("AsyncPlaybackTransport", "AsyncRecordTransport"),
+    ".transports._async.retry": ("AsyncRetryTransport",),
+    ".transports._cache_storage": ("CacheStorage", "MemoryStorage", "SQLiteStorage"),
+    ".transports._sync.cache": ("CacheTransport",),
+    ".transports._sync.ftp": ("FTPTransport",),
+    ".transports._sync.rate_limit": ("RateLimitTransport",),
+    ".transports._sync.record": ("PlaybackTransport", "RecordTransport"),
+    ".transports._sync.retry": ("RetryTransport",),
+    ".transports.asgi": ("ASGITransport",),
     ".transports.base": ("AsyncBaseTransport", "BaseTransport"),
+    ".transports.file": ("FileTransport",),
     ".transports.http": ("AsyncHTTPTransport", "HTTPTransport"),
+    ".transports.mock": ("MockTransport",),
+    ".transports.record": ("RecordingError", "UnexpectedRequest"),
+    ".transports.urllib3": ("URLLib3Transport",),
+    ".transports.wsgi": ("WSGITransport",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 _ALIASES = {"RequestError": "TransportError"}  # HTTPX's name for what goes wrong in a request

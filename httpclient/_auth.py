@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from httpcore_core import AsyncByteStream, ByteStream, LocalProtocolError, SyncByteStream
+from httpcore_core import LocalProtocolError
 
 from ._models import Request, Response
 
@@ -49,8 +49,8 @@ class Auth:
 
     def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         """`auth_flow` with the bodies that it requires. To be closed on every way out."""
-        if self.requires_request_body and isinstance(request.stream, SyncByteStream):
-            request.stream = ByteStream(request.stream.read())
+        if self.requires_request_body:
+            request.read()
         flow = self.auth_flow(request)
         try:
             attempt = _first(flow)
@@ -84,10 +84,9 @@ class _AsyncFlow(AsyncGenerator[Request, Response]):
         if self._closed:
             raise StopAsyncIteration
         if self._flow is None:
-            request = self._request
-            if self._auth.requires_request_body and isinstance(request.stream, AsyncByteStream):
-                request.stream = ByteStream(await request.stream.aread())
-            self._flow = self._auth.auth_flow(request)
+            if self._auth.requires_request_body:
+                await self._request.aread()
+            self._flow = self._auth.auth_flow(self._request)
             return _first(self._flow)
         if response is None:
             raise TypeError("an auth flow that has begun must be sent a response")
@@ -159,7 +158,7 @@ class DigestAuth(Auth):
         self._username = username
         self._password = password
         self._begin()
-        self._state_of(("", "", 0))  # what is illegal is so at once
+        self._state_of(("", "", None))  # what is illegal is so at once
 
     def _begin(self) -> None:
         self._states: OrderedDict[tuple[str, str, int | None], DigestProxyAuth] = OrderedDict()
@@ -179,26 +178,24 @@ class DigestAuth(Auth):
             return state
 
     def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
-        url = request.url
-        target = request.extensions.get("target", url.raw_path)
-        if isinstance(target, str):
-            target = target.encode("ascii")
-        state = self._state_of((url.scheme, url.host, url.port))
-        rounds = state.flow(request.method.encode("ascii"), target)
-        try:
-            credentials = next(rounds)
-            for _ in range(1 + MAX_ROUNDS):
-                if credentials is not None:
-                    request.headers["Authorization"] = credentials
-                response = yield request
-                if response.status_code != 401:
-                    return
-                try:
-                    credentials = rounds.send(_challenges(response))
-                except StopIteration:  # the refusal stands
-                    return
-        finally:
-            rounds.close()
+        state = self._state_of(request.url.origin)
+        rounds = state.flow(*_request_line(request))
+        credentials = next(rounds)
+        for _ in range(1 + MAX_ROUNDS):
+            if credentials is not None:
+                request.headers["Authorization"] = credentials
+            response = yield request
+            asked = response._request or request
+            if response.status_code != 401 or asked.url.origin != request.url.origin:
+                return
+            if _request_line(asked) != _request_line(request):  # a redirect was followed
+                rounds = state.flow(*_request_line(asked))
+                next(rounds)
+            request = asked
+            try:
+                credentials = rounds.send(_challenges(response))
+            except StopIteration:  # the refusal stands
+                return
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ("_states", "_lock")}
@@ -206,6 +203,14 @@ class DigestAuth(Auth):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._begin()
+
+
+def _request_line(request: Request) -> tuple[bytes, bytes]:
+    """Method and target: what a digest is of."""
+    target = request.extensions.get("target", request.url.raw_path)
+    if isinstance(target, str):
+        target = target.encode("ascii")
+    return request.method.encode("ascii"), target
 
 
 def _challenges(response: Response) -> list[bytes]:

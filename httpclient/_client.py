@@ -213,13 +213,14 @@ class BaseClient:
             return None
         from ._mounts import sorted_mounts
 
-        return sorted_mounts(mounts)
+        return sorted_mounts({pattern: (mounted,) for pattern, mounted in mounts.items()})
 
-    def _mounted(self, url: URL, mounts: Any) -> Any:
-        """The transport that is mounted for `url`; None for the client's own."""
+    def _mounted(self, url: URL, mounts: Any) -> tuple[bool, Any]:
+        """Whether something is mounted for `url`, and the transport; None for the client's own."""
         from ._mounts import pick
 
-        return pick(mounts, url)
+        match = pick(mounts, url)
+        return (False, None) if match is None else (True, match[0])
 
     def _loaded_environment(self) -> EnvironmentProxies | None:
         """The proxies that the environment names, or None; the usual case costs a few look-ups."""
@@ -237,6 +238,14 @@ class BaseClient:
 
             return BasicAuth(request.url.username, request.url.password)
         return given
+
+    def _renew_cookies(self, request: Request) -> None:
+        """A response has set some before `request` is sent once more."""
+        if request._has_made_cookie:
+            del request.headers["Cookie"]
+        cookies = self._merged_cookies(request._own_cookies)
+        if cookies:
+            request._set_cookies(cookies)
 
     def _redirect(self, response: Response, started: float) -> Request:
         request = _redirects.next_request(response, self._merged_cookies)

@@ -34,6 +34,9 @@ class Default(enum.Enum):
     CLIENT = "the client's own"
 
 
+USE_CLIENT_DEFAULT = Default.CLIENT
+
+
 class Timeout(Mapping[str, float | None]):
     """Limits in seconds for each phase of a request, None for no limit: one for all, and others
     for some, as in ``Timeout(10.0, connect=60.0)``. `total` is one limit over the whole request,

@@ -87,7 +87,7 @@ def encode_content(content: Content) -> Stream:
     if hasattr(content, "read") and not isinstance(content, AsyncIterable):
         from ._multipart import FileStream
 
-        return FileStream(content)
+        return FileStream(content)  # type: ignore[arg-type]  # it has `read`
     if isinstance(content, AsyncIterable):
         return AsyncIterableStream(content)
     if isinstance(content, Iterable) and not isinstance(content, dict):

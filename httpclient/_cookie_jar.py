@@ -284,9 +284,9 @@ class _LibraryRequest:
     unverifiable = False
 
     def __init__(self, url: URL) -> None:
-        self._url = str(url)
         self.type = url.scheme
-        self.host = self.origin_req_host = url.netloc
+        self.host = self.origin_req_host = url.netloc.decode("ascii")
+        self._url = f"{self.type}://{self.host}{url.raw_path.decode('ascii')}"
         self.sent: list[str] = []
 
     def get_full_url(self) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from httpcore_core import LocalProtocolError
 
 from ._exceptions import CookieConflict
-from ._urls import URL
+from ._url_parsing import parse_host
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
@@ -232,5 +232,5 @@ def _domain(text: str) -> str:
     if not text:
         return ""
     name = text.removeprefix(".")
-    host = URL(f"http://[{name}]/" if ":" in name else f"http://{name}/").host
+    host = parse_host(f"[{name}]" if ":" in name and name[0] != "[" else name)
     return f".{host}" if text.startswith(".") else host

@@ -18,12 +18,15 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from httpcore_core import LocalProtocolError
 
 from ._mounts import canonical_host, port_of
-from ._urls import URL
+from ._url_parsing import parse_host
+
+if TYPE_CHECKING:
+    from ._urls import URL
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -75,11 +78,10 @@ class NoProxy:
         host, digits = match.groups()
         port = None if digits is None else int(digits)
         name = host.removeprefix("*").removeprefix(".")
-        canonical = canonical_host(URL(f"http://{name}/").host)
+        canonical = canonical_host(parse_host(name))
         address = _address(canonical)
         key = str(address or canonical), port
-        if address is None:
-            self._below.add(key)
+        self._below.add(key)
         if name == host:
             self._hosts.add(key)
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from ._urls import URL
+from ._url_parsing import parse_host
+
+if TYPE_CHECKING:
+    from ._urls import URL
 
 T = TypeVar("T")
 
@@ -57,8 +60,7 @@ class URLPattern:
         prefix = "*." if host.startswith("*.") else host[:1] if host[:1] == "*" else ""
         name = host.removeprefix(prefix)
         try:
-            # Of the host alone: with a scheme of its own, http://x:80 would lose its port.
-            self.host = canonical_host(URL(f"http://{name}/").host) if name else ""
+            self.host = canonical_host(parse_host(name)) if name else ""
             if self.port == 0 or (self.port or 0) > 65535:
                 raise ValueError("the port is not between 1 and 65535")
             if prefix == "*." and not name:

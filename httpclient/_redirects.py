@@ -61,6 +61,8 @@ def next_request(
         dropped |= _OF_THE_SENDER
     elif old._has_made_cookie:
         dropped.add(b"cookie")  # made anew: it depends on the path, and may have changed
+    if old.headers.get("Authorization", "")[:7].lower() == "digest ":
+        dropped.add(b"authorization")  # a digest of the old target (RFC 7616, 3.4.6)
     if method != old.method:
         dropped |= _OF_THE_BODY
     elif not isinstance(old.stream, ByteStream) and not old.stream.replayable:

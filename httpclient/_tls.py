@@ -22,15 +22,20 @@ def make_context(
         return None
     if not isinstance(verify, (bool, str, os.PathLike)):
         return _checked(verify, cert)
+    import ssl
+
     import httpcore_core
 
     alpn = (("h2",) if http2 else ()) + (("http/1.1",) if http1 else ())
-    if verify is True:
-        shared = cert is None
+    if isinstance(verify, bool):
+        shared = verify and cert is None
         context = httpcore_core.default_ssl_context(alpn, shared=shared, trust_env=trust_env)
     else:
         context = _trusting(verify)
         context.set_alpn_protocols(alpn)
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     if cert is not None:
         files = (cert,) if isinstance(cert, (str, os.PathLike)) else tuple(cert)
         context.load_cert_chain(*files)
@@ -49,14 +54,11 @@ def _checked(verify: Any, cert: Any) -> ssl.SSLContext:
 
 
 def _trusting(verify: Any) -> ssl.SSLContext:
-    """Everybody, or the authorities of a file or a directory."""
+    """The authorities of a file or a directory, and no others."""
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if verify is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif os.path.isdir(verify):
+    if os.path.isdir(verify):
         context.load_verify_locations(capath=verify)
     else:
         context.load_verify_locations(cafile=verify)

@@ -183,6 +183,8 @@ class Client(BaseClient):
                     except StopIteration:
                         return response
                     spend_time(request, started)
+                    if "Set-Cookie" in response.headers:
+                        self._renew_cookies(request)
                 except BaseException:
                     response.close()
                     raise
@@ -225,9 +227,9 @@ class Client(BaseClient):
     def _send(self, request: Request, started: float) -> Response:
         """Send one request; what comes back has to be closed."""
         try:
-            transport = self._transport_of(request)
+            transport, is_mounted = self._transport_of(request)
             extensions = dict(request.extensions)
-            if self._environment is not None and transport is self._transport:
+            if self._environment is not None and not is_mounted:
                 proxy = self._environment.proxy_for(request.url)
                 if proxy is not None:
                     extensions.setdefault("proxy", proxy)
@@ -255,7 +257,8 @@ class Client(BaseClient):
             self.cookies.extract_cookies(response)
         return response
 
-    def _transport_of(self, request: Request) -> BaseTransport:
+    def _transport_of(self, request: Request) -> tuple[BaseTransport, bool]:
+        """The transport for a request that can be sent, and whether a mount says so."""
         if self._closed:
             raise PoolClosed("the client has been closed", phase="request")
         if not request.url.scheme:
@@ -264,11 +267,10 @@ class Client(BaseClient):
         if not isinstance(request.stream, httpcore_core.SyncByteStream):
             problem = f"{type(request.stream).__name__} is not a body for {type(self).__name__}"
             raise LocalProtocolError(problem, phase="request")
+        is_mounted, mounted = False, None
         if self._mounts:
-            mounted: BaseTransport | None = self._mounted(request.url, self._mounts)
-            if mounted is not None:
-                return mounted
-        return self._transport
+            is_mounted, mounted = self._mounted(request.url, self._mounts)
+        return mounted or self._transport, is_mounted
 
     def get(self, url: URL | str, **options: Unpack[SendOptions]) -> Response:
         return self.request("GET", url, **options)

@@ -7,7 +7,6 @@ needs it.
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Self
 
 
@@ -22,5 +21,8 @@ class Configured:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        args, kwargs = self._made_of
-        return functools.partial(type(self), *args, **kwargs), ()
+        return _make, (type(self), *self._made_of)
+
+
+def _make(cls: type[Configured], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Configured:
+    return cls(*args, **kwargs)

@@ -95,11 +95,11 @@ async def test_digest_answers_a_challenge_and_uses_its_nonce_again() -> None:
         if "Authorization" in request.headers:
             return 200, [], [b"in"]
         challenge = b'Digest realm="r", nonce="n", qop="auth", algorithm=SHA-256'
-        return 401, [(b"WWW-Authenticate", challenge)], [b"who?"]
+        return 401, [(b"WWW-Authenticate", challenge), (b"Set-Cookie", b"s=2")], [b"who?"]
 
     http, transport = client(answer, auth=httpx.DigestAuth("user", "pass"))
     async with http:
-        response = await http.post(URL, content=b"again")
+        response = await http.post(URL, content=b"again", cookies={"own": "1"})
         assert (response.status_code, response.text) == (200, "in")
         assert [old.status_code for old in response.history] == [401]
         await http.get(URL)
@@ -108,6 +108,8 @@ async def test_digest_answers_a_challenge_and_uses_its_nonce_again() -> None:
     assert "nc=00000001" in second.headers["Authorization"]
     assert "nc=00000002" in third.headers["Authorization"]
     assert second.content == b"again"
+    seen = [request.headers.get("Cookie", "").split("; ") for request in transport.requests]
+    assert [sorted(cookies) for cookies in seen] == [["own=1"], ["own=1", "s=2"], ["s=2"]]
     assert all(stream.closed == 1 for stream in transport.streams)
 
 
@@ -215,18 +217,20 @@ async def test_l3_proxies_of_the_environment(monkeypatch: Any, trusted: bool) ->
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9/")
     monkeypatch.setenv("NO_PROXY", "direct.org")
     own, mounted = Answering(), Answering()
-    async with httpx.AsyncClient(trust_env=trusted, mounts={"all://mounted.org": mounted}) as http:
+    mounts = {"all://mounted.org": mounted, "all://unproxied.org": None}
+    async with httpx.AsyncClient(trust_env=trusted, mounts=mounts) as http:
         network = http._transport
         http._transport = own
         await http.get("http://proxied.org/")
         await http.get("http://direct.org/")
         await http.get("https://proxied.org/")
+        await http.get("http://unproxied.org/")
         await http.get("http://mounted.org/")
         await http.get("http://proxied.org/", extensions={"proxy": None})
         await network.aclose()
     proxies = [request.extensions.get("proxy") for request in own.requests + mounted.requests]
     first = "http://127.0.0.1:9/" if trusted else None
-    assert [p and str(p).rstrip("/") + "/" for p in proxies] == [first, None, None, None, None]
+    assert [p and str(p).rstrip("/") + "/" for p in proxies] == [first, *[None] * 5]
 
 
 # Bodies
@@ -326,7 +330,11 @@ async def test_a_head_has_the_coding_of_a_body_that_it_has_not() -> None:
 
 async def test_l3_cookies_of_servers_come_back_to_them() -> None:
     def answer(request: httpx.Request) -> Any:
-        return 200, [(b"Set-Cookie", b"s=1; Path=/"), (b"Set-Cookie", b"p=2; Path=/deep; Secure")], []
+        return (
+            200,
+            [(b"Set-Cookie", b"s=1; Path=/"), (b"Set-Cookie", b"p=2; Path=/deep; Secure")],
+            [],
+        )
 
     http, transport = client(answer, cookies={"own": "x"})
     async with http:

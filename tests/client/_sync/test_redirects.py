@@ -316,3 +316,10 @@ def test_h07_the_clients_settings_apply_to_each_method() -> None:
                 http.max_redirects = 2
                 getattr(http, name)("http://a/", follow_redirects=True)
         assert len(site.requests) == 4
+
+
+def test_a_digest_of_one_target_is_not_sent_to_another() -> None:
+    site = Site({"http://a/": (302, "/b")})
+    with client(site) as http:
+        http.get("http://a/", headers={"Authorization": 'Digest uri="/", response="x"'})
+    assert [("authorization" in headers) for _, _, headers, _ in site.requests] == [True, False]
