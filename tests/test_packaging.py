@@ -141,10 +141,29 @@ def test_core_works_alone(wheels: dict[str, Path], tmp_path: Path) -> None:
 
 
 def test_client_installs_over_the_core(wheels: dict[str, Path], tmp_path: Path) -> None:
+    """Everything is there without any optional library; those are asked for when they are used."""
     python = install(tmp_path / "client", *wheels.values())
-    code = "import httpclient; print(httpclient.Client.__name__, httpclient.__version__)"
+    code = """
+import httpclient
+for name in httpclient.__all__:
+    assert getattr(httpclient, name) is not None
+with httpclient.Client(transport=httpclient.MockTransport(lambda r: httpclient.Response(200))) as c:
+    print(c.get("http://a/").status_code, httpclient.__version__)
+try:
+    httpclient.URLLib3Transport()
+except ImportError as exc:
+    print("httpclient[urllib3]" in str(exc))
+"""
     result = subprocess.run(
         [python, "-I", "-W", "error", "-c", code], capture_output=True, text=True, cwd=tmp_path
     )
     version = metadata(wheels["httpclient"])["Version"]
-    assert (result.stdout, result.stderr) == (f"Client {version}\n", "")
+    assert (result.stdout, result.stderr) == (f"200 {version}\nTrue\n", "")
+    script = python.with_name("httpclient.exe" if sys.platform == "win32" else "httpclient")
+    for command in ([script], [python, "-m", "httpclient"]):
+        result = subprocess.run(
+            [*command, "http://127.0.0.1/"], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert (result.returncode, result.stdout) == (2, "")
+        assert "httpclient[cli]" in result.stderr
+        assert "Traceback" not in result.stderr
