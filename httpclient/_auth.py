@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from httpcore_core import LocalProtocolError
 
-from ._models import Request, Response
+from ._request import Request
+from ._response import Response
 
 if TYPE_CHECKING:
     import os

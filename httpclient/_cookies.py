@@ -22,7 +22,8 @@ from ._url_parsing import parse_host
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
-    from ._models import Request, Response
+    from ._request import Request
+    from ._response import Response
 
 CookieTypes: TypeAlias = (
     "Cookies | CookieJar | Mapping[str, str] | list[tuple[str, str]] | tuple[tuple[str, str], ...]"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from httpcore_core import LocalProtocolError, TransportError
 
 if TYPE_CHECKING:
-    from ._models import Request, Response
+    from ._request import Request
+    from ._response import Response
 
 
 def attach(error: TransportError, request: Request | None) -> None:

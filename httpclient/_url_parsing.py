@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -19,7 +18,8 @@ from ._exceptions import InvalidURL
 MAX_LENGTH = 65536
 """Longer than any server accepts: nginx and Apache stop at 8 KiB, browsers at 2 MiB or 64 KiB."""
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+# The URL Standard's special schemes, but for "file": they have a host, and a path at least of "/".
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
 
 # RFC 3986, appendix B, with the scheme as section 3.1 has it.
 _SPLIT = re.compile(
@@ -52,7 +52,10 @@ class Parts(NamedTuple):
 
 
 def percent_encoded(text: str, safe: str) -> str:
-    return quote(_STRAY_PERCENT.sub("%25", text), safe=safe)
+    try:
+        return quote(_STRAY_PERCENT.sub("%25", text), safe=safe)
+    except UnicodeEncodeError as exc:  # lone surrogates
+        raise InvalidURL("the URL has text that cannot be written as UTF-8") from exc
 
 
 def _without_dot_segments(path: str) -> str:
@@ -101,6 +104,12 @@ def parse_host(host: str) -> str:
     return name
 
 
+def encoded_userinfo(userinfo: str) -> str:
+    """User name and password as they are sent; what is a delimiter of URLs is encoded."""
+    user, colon, password = userinfo.partition(":")
+    return percent_encoded(user, USERINFO_SAFE) + colon + percent_encoded(password, USERINFO_SAFE)
+
+
 def _parse_userinfo(authority: str) -> tuple[str | None, str]:
     """User name and password as they are sent, and the rest. Programs disagree about which of two
     ``@`` ends them, and so about the host."""
@@ -109,11 +118,7 @@ def _parse_userinfo(authority: str) -> tuple[str | None, str]:
         return None, authority
     if "@" in rest:
         raise InvalidURL("an '@' in a user name or password has to be written as %40")
-    user, colon, password = userinfo.partition(":")
-    encoded = percent_encoded(user, USERINFO_SAFE)
-    if colon:
-        encoded += ":" + percent_encoded(password, USERINFO_SAFE)
-    return encoded, rest
+    return encoded_userinfo(userinfo), rest
 
 
 def parse_authority(authority: str) -> tuple[str, int | None]:
@@ -128,12 +133,6 @@ def parse_authority(authority: str) -> tuple[str, int | None]:
 
 
 def parse(text: str) -> Parts:
-    """What is short and has no secrets, as a query or a password may be, is remembered."""
-    is_kept = len(text) <= 1024 and "?" not in text and "@" not in text
-    return (_parse_cached if is_kept else _parse_anew)(text)
-
-
-def _parse_anew(text: str) -> Parts:
     if len(text) > MAX_LENGTH:
         raise InvalidURL(f"the URL is longer than {MAX_LENGTH} characters")
     if _CONTROL.search(text) or text != text.strip():
@@ -165,9 +164,6 @@ def _parse_anew(text: str) -> Parts:
         None if fragment is None else percent_encoded(fragment, QUERY_SAFE),
         authority is not None,
     )
-
-
-_parse_cached = lru_cache(maxsize=128)(_parse_anew)
 
 
 def netloc(parts: Parts) -> str:

@@ -5,8 +5,9 @@ Rules of this file: a value. How texts are taken apart, and refused, is in `_url
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, unquote, urljoin
+from urllib.parse import unquote, urljoin
 
 from ._exceptions import InvalidURL
 from ._params import QueryParams, QueryParamTypes
@@ -15,6 +16,7 @@ from ._url_parsing import (
     QUERY_SAFE,
     SCHEME,
     Parts,
+    encoded_userinfo,
     netloc,
     parse,
     parse_authority,
@@ -33,13 +35,33 @@ def _checked(kind: str, value: Any, *types: type) -> Any:
 
 def _text(kind: str, value: Any) -> str:
     value = _checked(kind, value, str, bytes)
-    return value.decode("ascii") if isinstance(value, bytes) else value
+    try:
+        return value.decode("ascii") if isinstance(value, bytes) else value
+    except UnicodeDecodeError as exc:
+        raise InvalidURL(f"the {kind} of a URL is ASCII, where it is given as bytes") from exc
+
+
+def _with_secret(userinfo: str | None, kind: str, value: Any) -> str | None:
+    """User name and password with another of them; an empty password is none."""
+    user, _, password = (userinfo or "").partition(":")
+    encoded = percent_encoded(_checked(kind, value, str).replace("%", "%25"), "")
+    if kind == "username":
+        user = encoded
+    else:
+        password = encoded
+    return (f"{user}:{password}" if password else user) or None
+
+
+def _query_of(params: QueryParamTypes) -> str | None:
+    try:
+        return str(QueryParams(params)) or None
+    except UnicodeError as exc:
+        raise InvalidURL("the parameters have text that cannot be written as UTF-8") from exc
 
 
 def _replaced(parts: Parts, changes: dict[str, Any]) -> str:
     """The text with other parts; none of them can become a piece of its neighbour."""
     given = parts._asdict()
-    user, _, password = (parts.userinfo or "").partition(":")
     for kind, value in changes.items():
         if kind == "scheme":
             if not SCHEME.fullmatch(_text(kind, value)):
@@ -55,11 +77,9 @@ def _replaced(parts: Parts, changes: dict[str, Any]) -> str:
         elif kind == "netloc":
             given["host"], given["port"] = parse_authority(_text(kind, value))
         elif kind == "userinfo":
-            user, _, password = _text(kind, value).partition(":")
-        elif kind == "username":
-            user = quote(_checked(kind, value, str), safe="")
-        elif kind == "password":
-            password = quote(_checked(kind, value, str), safe="")
+            given[kind] = encoded_userinfo(_text(kind, value)) or None
+        elif kind in ("username", "password"):
+            given["userinfo"] = _with_secret(given["userinfo"], kind, value)
         elif kind == "path":
             given[kind] = percent_encoded(_checked(kind, value, str), PATH_SAFE)
         elif kind == "raw_path":
@@ -70,10 +90,9 @@ def _replaced(parts: Parts, changes: dict[str, Any]) -> str:
             encoded = None if value is None else percent_encoded(_text(kind, value), QUERY_SAFE)
             given[kind] = encoded
         elif kind == "params":
-            given["query"] = str(QueryParams(value)) or None
+            given["query"] = _query_of(value)
         else:
             raise TypeError(f"a URL has no part {kind!r}")
-    given["userinfo"] = (f"{user}:{password}" if password else user) or None
     given["has_authority"] = parts.has_authority or bool(given["host"])
     if given["has_authority"] and given["path"] and not given["path"].startswith("/"):
         given["path"] = "/" + given["path"]
@@ -92,12 +111,14 @@ class URL:
     `copy_with`. Raises `InvalidURL`.
     """
 
-    __slots__ = ("_parts", "_text")
+    __slots__ = ("_netloc", "_parts", "_raw", "_text")
 
     _parts: Parts
     _text: str
 
     def __init__(self, url: str | URL = "", **parts: Any) -> None:
+        self._netloc: bytes | None = None  # these two, once somebody has asked
+        self._raw: tuple[bytes, bytes, int | None, bytes] | None = None
         if isinstance(url, URL):
             self._parts, self._text = url._parts, url._text
         elif isinstance(url, str):
@@ -146,7 +167,9 @@ class URL:
     @property
     def netloc(self) -> bytes:
         """Host and, where it is not the scheme's own, port: what the Host header says."""
-        return netloc(self._parts).encode("ascii")
+        if self._netloc is None:
+            self._netloc = netloc(self._parts).encode("ascii")
+        return self._netloc
 
     @property
     def path(self) -> str:
@@ -177,8 +200,11 @@ class URL:
     @property
     def raw(self) -> tuple[bytes, bytes, int | None, bytes]:
         """``(scheme, host, port or None, target)``, as the transport API has it."""
-        parts = self._parts
-        return parts.scheme.encode("ascii"), parts.host.encode("ascii"), parts.port, self.raw_path
+        if self._raw is None:
+            parts = self._parts
+            scheme, host = parts.scheme.encode("ascii"), parts.host.encode("ascii")
+            self._raw = (scheme, host, parts.port, self.raw_path)
+        return self._raw
 
     @property
     def origin(self) -> tuple[str, str, int | None]:
@@ -243,3 +269,14 @@ class URL:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return URL, (self._text,)
+
+
+def as_url(url: str | URL) -> URL:
+    """`url`, as a URL. What is short and has no secrets, as a query or a password may be, is
+    remembered."""
+    if isinstance(url, str) and len(url) <= 1024 and "?" not in url and "@" not in url:
+        return _remembered(url)
+    return url if isinstance(url, URL) else URL(url)
+
+
+_remembered = lru_cache(maxsize=128)(URL)

@@ -15,7 +15,8 @@ from httpcore_core import LocalProtocolError
 
 from .._exceptions import StreamClosed
 from .._headers import Headers
-from .._models import Request, Response
+from .._request import Request
+from .._response import Response
 from .._urls import URL
 from ._configured import Configured
 from .base import AsyncBaseTransport, BaseTransport
