@@ -27,6 +27,7 @@ from httpcore_core import (
 )
 
 from .._exceptions import StreamClosed
+from ._configured import Configured
 from ._files import ALLOWED, Answer, Found, answer, names_of, refusal
 from ._opening import FORBIDDEN, MISSING, open_regular_file
 from ._paths import path_segments
@@ -44,7 +45,7 @@ system has in memory."""
 _WINDOWS = os.name == "nt"
 
 
-class FileTransport(BaseTransport, AsyncBaseTransport):  # type: ignore[misc]  # `request` is sync
+class FileTransport(Configured, BaseTransport, AsyncBaseTransport):  # type: ignore[misc]  # `request` is sync
     """Answers GET and HEAD of ``file:`` URLs from files, in sync code and on asyncio and trio:
 
         with Client(mounts={"file://": FileTransport("/srv/www")}) as client:

@@ -26,6 +26,7 @@ from httpcore_core import (
 )
 
 from ..._exceptions import StreamClosed
+from .._configured import Configured
 from .._ftp_replies import (
     Listing,
     Refused,
@@ -51,7 +52,7 @@ PIECE_SIZE = 256 * 1024
 """Bytes that are sent before it is asked whether the server has said something."""
 
 
-class AsyncFTPTransport(AsyncBaseTransport):
+class AsyncFTPTransport(Configured, AsyncBaseTransport):
     """Answers requests for ``ftp:`` URLs from FTP servers (RFC 959), in passive mode:
 
         async with AsyncClient(mounts={"ftp://": AsyncFTPTransport()}) as client:
