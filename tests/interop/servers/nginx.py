@@ -49,6 +49,9 @@ LOCATIONS = """\
 root {content};
 location = /204 {{ return 204; }}
 location = /post {{ client_max_body_size 0; return 200 "posted\\n"; }}
+location = /redirect {{ return 302 /small.txt; }}
+location = /loop {{ return 307 /loop; }}
+location /private/ {{ alias {content}/; auth_basic "private"; auth_basic_user_file {users}; }}
 location = /gone {{ keepalive_timeout 0; return 200 "gone\\n"; }}
 location /chunked/ {{ alias {content}/; sub_filter_types *; sub_filter '<no such text>' ''; }}
 location /gzip/ {{ alias {content}/; gzip on; gzip_types *; }}
@@ -73,6 +76,7 @@ class Nginx(Server):
         # Built up from variables: nginx takes no longer word than 4 KiB.
         locations = LOCATIONS.format(
             content=self.content,
+            users=self.file("users", "user:{PLAIN}p@ss\n"),
             uploads=self.uploads,
             kibibyte="k" * 1024,
             ten="$k" * 10,
