@@ -12,12 +12,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from httpcore_core import (
     AsyncByteStream,
-    AutoBackend,
     ByteStream,
     LocalProtocolError,
     ReadError,
@@ -31,12 +29,12 @@ from ._configured import Configured
 from ._files import ALLOWED, Answer, Found, answer, names_of, refusal
 from ._opening import FORBIDDEN, MISSING, open_regular_file
 from ._paths import path_segments
+from ._threads import AsyncWorker
 from .base import AsyncBaseTransport, BaseTransport
 
 if TYPE_CHECKING:
     from io import FileIO
 
-T = TypeVar("T")
 
 CHUNK_SIZE = 256 * 1024
 """Bytes read at a time. Going to a thread and back takes about as long as reading 256 KiB that the
@@ -99,7 +97,7 @@ class FileTransport(Configured, BaseTransport, AsyncBaseTransport):  # type: ign
     ) -> Response:
         opening = self._opening(method, url, headers)
         try:
-            await _in_thread(opening.run)
+            await AsyncWorker().run(opening.run)
         except BaseException:
             opening.leave()
             raise
@@ -235,7 +233,7 @@ class FileStream(SyncByteStream, AsyncByteStream):
         if not self._left:
             raise StopAsyncIteration
         try:
-            return await _in_thread(self._take)
+            return await AsyncWorker().run(self._take)
         except BaseException:
             self.close()
             raise
@@ -281,14 +279,3 @@ class FileStream(SyncByteStream, AsyncByteStream):
 
     async def aclose(self) -> None:
         self.close()
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Run `work` in a thread. If the caller is cancelled it goes on all the same."""
-    if hasattr(AutoBackend().context(), "run_sync_soon"):  # trio's token
-        import trio
-
-        return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
-    import asyncio
-
-    return await asyncio.to_thread(work)
