@@ -1,7 +1,7 @@
 """The command line.
 
-python -m benchmarks                        all rows, short: three or four minutes
-python -m benchmarks --full                 all rows, longer and more rounds: three times that
+python -m benchmarks                        the rows that have a target, in short: under five minutes
+python -m benchmarks --full                 all rows, longer and more rounds: half an hour
 python -m benchmarks --rows 'sync / *'      some rows, by name; wildcards allowed
 python -m benchmarks --list                 the rows there are
 
@@ -40,7 +40,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks", description="Ratios of CPU time against the peers."
     )
     add = parser.add_argument
-    add("--full", action="store_true", help="longer and more rounds")
+    add("--full", action="store_true", help="all rows, longer, and more rounds")
     add("--rows", nargs="+", metavar="NAME", help="only rows with such names (wildcards allowed)")
     add("--list", action="store_true", help="list the rows and their targets")
     add("--rounds", type=int, help=f"rounds ({SHORT.rounds}; {FULL.rounds} with --full)")
@@ -57,9 +57,9 @@ def make_plan(options: argparse.Namespace) -> Plan:
     return Plan(options.rounds or base.rounds, options.seconds or base.seconds, options.requests)
 
 
-def choose(patterns: Sequence[str] | None) -> list[Row]:
+def choose(patterns: Sequence[str] | None, *, full: bool) -> list[Row]:
     if not patterns:
-        return ROWS
+        return [row for row in ROWS if full or row.target is not None]
     return [row for row in ROWS if any(_matches(row.name, pattern) for pattern in patterns)]
 
 
@@ -113,7 +113,7 @@ def write(results: Sequence[Result], options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    rows = choose(options.rows)
+    rows = choose(options.rows, full=options.full or options.list)
     if options.list or not rows:
         for row in rows or ROWS:
             print(row.name, "" if row.target is None else f"<= {row.target}")
