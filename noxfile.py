@@ -117,6 +117,14 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def docs(session: nox.Session) -> None:
+    """The documentation as a site, with warnings as errors. Arguments go to mkdocs: `serve`."""
+    session.install(*group("docs"))
+    build = ("build", "--strict", "--site-dir", f"{session.create_tmp()}/site")
+    session.run("mkdocs", *(session.posargs or build), env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session(python=NEWEST)
 def bench(session: nox.Session) -> None:
     """Ratios against the peers, measured in the same run. Needs nginx."""
     session.install(".[trio,speed,http2,bench]", "./httpclient")

@@ -1,6 +1,6 @@
 """The command line.
 
-python -m benchmarks                        the rows that have a target, in short: under five minutes
+python -m benchmarks                        rows with a target, in short: under five minutes
 python -m benchmarks --full                 all rows, longer and more rounds: half an hour
 python -m benchmarks --rows 'sync / *'      some rows, by name; wildcards allowed
 python -m benchmarks --list                 the rows there are

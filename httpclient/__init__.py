@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ByteStream,
         ConnectError,
         ConnectTimeout,
+        HTTPError,
         LocalProtocolError,
         NetworkError,
         PoolClosed,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from ._config import USE_CLIENT_DEFAULT, Limits, Timeout
     from ._cookies import Cookies
     from ._exceptions import (
+        CloseError,
         CookieConflict,
         DecodingError,
         HTTPStatusError,
@@ -58,7 +60,9 @@ if TYPE_CHECKING:
     from ._params import QueryParams
     from ._request import Request
     from ._response import Response
+    from ._status_codes import codes
     from ._sync.client import Client
+    from ._tls import create_ssl_context
     from ._urls import URL
     from .transports._async.cache import AsyncCacheTransport
     from .transports._async.ftp import AsyncFTPTransport
@@ -101,6 +105,7 @@ __all__ = [
     "CacheStorage",
     "CacheTransport",
     "Client",
+    "CloseError",
     "ConnectError",
     "ConnectTimeout",
     "CookieConflict",
@@ -110,6 +115,7 @@ __all__ = [
     "FTPTransport",
     "FileTransport",
     "FunctionAuth",
+    "HTTPError",
     "HTTPStatusError",
     "HTTPTransport",
     "Headers",
@@ -155,6 +161,8 @@ __all__ = [
     "WSGITransport",
     "WriteError",
     "WriteTimeout",
+    "codes",
+    "create_ssl_context",
     "delete",
     "get",
     "head",
@@ -173,6 +181,7 @@ _HOMES = {
     "._config": ("USE_CLIENT_DEFAULT", "Limits", "Timeout"),
     "._cookies": ("Cookies",),
     "._exceptions": (
+        "CloseError",
         "CookieConflict",
         "DecodingError",
         "HTTPStatusError",
@@ -189,7 +198,9 @@ _HOMES = {
     "._params": ("QueryParams",),
     "._request": ("Request",),
     "._response": ("Response",),
+    "._status_codes": ("codes",),
     "._sync.client": ("Client",),
+    "._tls": ("create_ssl_context",),
     "._urls": ("URL",),
     ".transports._async.cache": ("AsyncCacheTransport",),
     ".transports._async.ftp": ("AsyncFTPTransport",),

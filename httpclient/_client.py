@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from httpcore_core import TransportError
 
@@ -20,7 +20,7 @@ from ._exceptions import InvalidURL
 from ._headers import Headers, HeaderTypes
 from ._params import QueryParams, QueryParamTypes
 from ._request import Request
-from ._urls import URL
+from ._urls import URL, as_url
 
 if TYPE_CHECKING:
     from ._auth import Auth, AuthTypes
@@ -55,6 +55,10 @@ class SendOptions(RequestOptions, total=False):
 class BaseClient:
     """Defaults for every request, and the URL that relative ones start from."""
 
+    _cookies: Cookies | None = None
+    _owns_transport: bool
+    _transport: Any
+
     def __init__(
         self,
         *,
@@ -71,18 +75,9 @@ class BaseClient:
         trust_env: bool,
         default_encoding: str | Callable[[bytes], str],
     ) -> None:
-        from ._content_coding import accept_encoding
-
-        own = Headers(
-            [
-                ("Accept", "*/*"),
-                ("Accept-Encoding", accept_encoding()),
-                ("User-Agent", USER_AGENT),
-            ]
-        )
-        self.headers = own.merged(headers)
-        self.base_url = URL(base_url)
-        self.params = QueryParams(params)
+        self.headers = headers
+        self.base_url = base_url
+        self.params = params
         self.auth = auth
         self.follow_redirects = follow_redirects
         self.max_redirects = max_redirects
@@ -91,7 +86,6 @@ class BaseClient:
         self.default_encoding = default_encoding
         self.event_hooks = event_hooks or {}
         self.timeout = timeout
-        self._cookies: Cookies | None = None
         if cookies:
             self.cookies = cookies
         self._closed = False
@@ -99,6 +93,35 @@ class BaseClient:
     @property
     def is_closed(self) -> bool:
         return self._closed
+
+    @property
+    def base_url(self) -> URL:
+        return self._base_url
+
+    @base_url.setter
+    def base_url(self, base_url: URL | str) -> None:
+        self._base_url = URL(base_url)
+
+    @property
+    def headers(self) -> Headers:
+        """What every request has, unless it has others of the same names. Who sets them keeps
+        those of ours that the new ones do not name."""
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: HeaderTypes | None) -> None:
+        from ._content_coding import accept_encoding
+
+        own = {"Accept": "*/*", "Accept-Encoding": accept_encoding(), "User-Agent": USER_AGENT}
+        self._headers = Headers(own).merged(headers)
+
+    @property
+    def params(self) -> QueryParams:
+        return self._params
+
+    @params.setter
+    def params(self, params: QueryParamTypes | None) -> None:
+        self._params = QueryParams(params)
 
     @property
     def timeout(self) -> Timeout:
@@ -120,11 +143,13 @@ class BaseClient:
     @property
     def cookies(self) -> Cookies:
         """The cookies that are sent where they belong, and those that servers have set."""
-        if self._cookies is None:
+        cookies = self._cookies
+        if cookies is None:
             from ._cookies import Cookies
 
-            self._cookies = Cookies()
-        return self._cookies
+            # One step, so that of two threads which come here at once neither loses its cookies.
+            cookies = self.__dict__.setdefault("_cookies", Cookies())
+        return cookies
 
     @cookies.setter
     def cookies(self, cookies: CookieTypes) -> None:
@@ -165,13 +190,13 @@ class BaseClient:
         limits = self._limits
         if not isinstance(timeout, Default):
             limits = timeout_limits(timeout, limits)
-        if self.params:
-            params = self.params.merge(params)
+        if self._params:
+            params = self._params.merge(params)
         request = Request(
             method,
-            self._absolute(URL(url)),
+            self._absolute(as_url(url)),
             params=params,
-            headers=self.headers.merged(headers),
+            headers=self._headers.merged(headers) if headers else self._headers,
             cookies=self._merged_cookies(cookies),
             content=content,
             data=data,
@@ -179,21 +204,28 @@ class BaseClient:
             json=json,
             extensions={"timeout": dict(limits), **(extensions or {})},
         )
-        request._own_cookies = cookies or None
+        if cookies:
+            request._own_cookies = self._kept(cookies)
         return request
+
+    def _kept(self, cookies: CookieTypes) -> CookieTypes:
+        """What a redirect within the origin will need, so that it can be copied and pickled."""
+        from ._cookies import Cookies
+
+        return cookies if isinstance(cookies, (Cookies, Mapping)) else Cookies(cookies)
 
     def _absolute(self, url: URL) -> URL:
         """`url`, put behind the path of `base_url` if it is relative (so that ``/users`` stays
         below ``/v1``, unlike in `URL.join`)."""
-        if url.scheme or not str(self.base_url):
+        if url.scheme or not str(self._base_url):
             return url
         if url.host:
             raise InvalidURL("a URL that has a host needs a scheme")
-        base = str(self.base_url).partition("?")[0].partition("#")[0].rstrip("/")
+        base = str(self._base_url).partition("?")[0].partition("#")[0].rstrip("/")
         reference = str(url)
         if reference.startswith(("?", "#")):
             return URL(base + reference)
-        return URL(f"{base}/{reference.lstrip('/')}" if reference else str(self.base_url))
+        return URL(f"{base}/{reference.lstrip('/')}" if reference else str(self._base_url))
 
     def _merged_cookies(self, cookies: CookieTypes | None) -> CookieTypes | None:
         if not cookies:
@@ -247,10 +279,8 @@ class BaseClient:
         if cookies:
             request._set_cookies(cookies)
 
-    def _redirect(self, response: Response, started: float) -> Request:
-        request = _redirects.next_request(response, self._merged_cookies)
-        spend_time(request, started)
-        return request
+    def _redirect(self, response: Response) -> Request:
+        return _redirects.next_request(response, self._merged_cookies)
 
     def _offer_redirect(self, response: Response) -> None:
         """What is not followed may be sent by hand, if it can."""
@@ -263,14 +293,31 @@ class BaseClient:
         """A client pickles and copies as its configuration, and its cookies."""
         return self.__dict__ | {"_closed": False}
 
+    def __copy__(self) -> Self:
+        """With connections of its own, where they are not the caller's."""
+        import copy
+
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__getstate__())
+        if self._owns_transport:
+            twin._transport = copy.copy(self._transport)
+        return twin
+
+
+def time_left(extensions: dict[str, Any], started: float) -> dict[str, Any]:
+    """A copy of `extensions` in which the `total` limit has begun at `started`: redirects and
+    challenges do not begin it anew."""
+    limits = extensions.get("timeout") or {}
+    total = limits.get("total")
+    if total is None:
+        return dict(extensions)
+    left = max(total - (perf_counter() - started), 0.0)
+    return {**extensions, "timeout": {**limits, "total": left}}
+
 
 def spend_time(request: Request, started: float) -> None:
-    """Redirects and challenges do not begin the `total` limit anew."""
-    limits = request.extensions.get("timeout") or {}
-    total = limits.get("total")
-    if total is not None:
-        left = max(total - (perf_counter() - started), 0.0)
-        request.extensions["timeout"] = {**limits, "total": left}
+    """Send `request` within what is left of its `total` limit."""
+    request.extensions = time_left(request.extensions, started)
 
 
 def _loaded(auth: AuthTypes | None) -> Auth | None:

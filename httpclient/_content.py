@@ -11,7 +11,7 @@ import json as _json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from typing import IO, Any, TypeAlias
 
-from httpcore_core import AsyncByteStream, ByteStream, SyncByteStream
+from httpcore_core import AsyncByteStream, ByteStream, LocalProtocolError, SyncByteStream
 
 from ._exceptions import StreamConsumed
 
@@ -81,7 +81,11 @@ def encode_content(content: Content) -> Stream:
     if isinstance(content, (SyncByteStream, AsyncByteStream)):
         return content
     if isinstance(content, str):
-        return ByteStream(content.encode("utf-8"))
+        try:
+            return ByteStream(content.encode("utf-8"))
+        except UnicodeEncodeError as exc:  # lone surrogates
+            problem = "the content has text that cannot be written as UTF-8"
+            raise LocalProtocolError(problem, phase="request") from exc
     if isinstance(content, (bytes, bytearray, memoryview)):
         return ByteStream(bytes(content))
     if hasattr(content, "read") and not isinstance(content, AsyncIterable):
@@ -96,9 +100,12 @@ def encode_content(content: Content) -> Stream:
 
 
 def encode_json(json: Any) -> ByteStream:
-    """RFC 8259: UTF-8, and no NaN or infinities."""
+    """RFC 8259: UTF-8, and no NaN or infinities; a lone surrogate is escaped, as in ECMAScript."""
     text = _json.dumps(json, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return ByteStream(text.encode("utf-8"))
+    try:
+        return ByteStream(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return ByteStream(_json.dumps(json, separators=(",", ":"), allow_nan=False).encode("ascii"))
 
 
 def framing_header(method: str, stream: Stream) -> tuple[bytes, bytes] | None:

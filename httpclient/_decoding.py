@@ -20,8 +20,10 @@ DEFAULT_CHARSET = "utf-8"
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([a-z0-9][a-z0-9+.:_-]{0,63})\"?\s*(?:;|$)", re.I)
 
 # Text encodings to Python, but none of HTTP: they may raise whatever `errors` says, warn, or take
-# time that grows with the square of the length.
-_NOT_CHARSETS = frozenset(("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"))
+# time that grows with the square of the length, as UTF-7 does, which browsers dropped.
+_NOT_CHARSETS = frozenset(
+    ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7")
+)
 
 
 def charset_of(content_type: str) -> str | None:
@@ -122,17 +124,22 @@ class TextStep:
             raise ValueError(f"chunk_size must be at least 1, but is {size}")
         self._decoder = _decoder(charset)
         self._size = size
-        self._held = ""
+        self._parts: list[str] = []
+        self._held = 0
 
     def feed(self, data: bytes, final: bool = False) -> Sequence[str]:
         text = self._decoder.decode(data, final)
         size = self._size
-        if size is not None:
-            text = self._held + text
-            end = len(text) if final else len(text) - len(text) % size
-            self._held = text[end:]
-            return [text[start : min(start + size, end)] for start in range(0, end, size)]
-        return (text,) if text else ()
+        if size is None:
+            return (text,) if text else ()
+        self._parts.append(text)
+        self._held += len(text)
+        if self._held < size and not final:
+            return ()
+        text = "".join(self._parts)
+        end = len(text) if final else len(text) - len(text) % size
+        self._parts, self._held = [text[end:]], len(text) - end
+        return [text[start : min(start + size, end)] for start in range(0, end, size)]
 
     def flush(self) -> Sequence[str]:
         return self.feed(b"", final=True)

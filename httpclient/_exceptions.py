@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from httpcore_core import LocalProtocolError, TransportError
+from httpcore_core import HTTPError, LocalProtocolError, NetworkError, TransportError
 
 if TYPE_CHECKING:
     from ._request import Request
@@ -26,6 +26,10 @@ class InvalidURL(LocalProtocolError, ValueError):
     whole of it, because a part may be a password."""
 
 
+class CloseError(NetworkError):
+    """HTTPX's name for a connection that could not be closed; here that is no error."""
+
+
 class DecodingError(TransportError):
     """The body is not what its Content-Encoding says, or is more than may be decoded."""
 
@@ -38,7 +42,7 @@ class CookieConflict(Exception):
     """One name, several cookies: `Cookies.get` needs a domain or a path to tell them apart."""
 
 
-class HTTPStatusError(Exception):
+class HTTPStatusError(HTTPError):
     """The response was not a success; raised by `Response.raise_for_status` only."""
 
     def __init__(self, message: str, request: Request, response: Response) -> None:

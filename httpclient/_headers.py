@@ -7,8 +7,8 @@ decided by the core before anything is sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import TypeAlias
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, TypeAlias
 
 from httpcore_core import LocalProtocolError
 
@@ -36,9 +36,9 @@ def _key(name: Text) -> bytes:
     return _encode(name, "ascii").lower()
 
 
-def _decode(value: bytes) -> str:
+def _decode(value: bytes, encoding: str | None = None) -> str:
     try:
-        return value.decode("utf-8")
+        return value.decode(encoding or "utf-8")
     except UnicodeDecodeError:
         return value.decode("iso-8859-1")  # any byte is a character there (RFC 9110, 5.5)
 
@@ -49,25 +49,52 @@ class Headers(MutableMapping[str, str]):
     ``headers[name]`` is all values of the name joined with a comma, as RFC 9110, section 5.3 has
     it; `get_list` returns them one by one, which only ``Set-Cookie`` needs. Setting a name
     replaces all of its fields, in the place of the first.
+
+    `encoding` is that of values as text. Without one it is UTF-8, and for each value that is not
+    UTF-8 it is ISO-8859-1.
     """
 
-    __slots__ = ("_fields", "_names")
+    __slots__ = ("_encoding", "_fields", "_names")
 
-    def __init__(self, headers: HeaderTypes | None = None) -> None:
+    def __init__(self, headers: HeaderTypes | None = None, encoding: str | None = None) -> None:
         self._names: frozenset[bytes] | None = None  # in lower case, once somebody has asked
+        self._encoding = encoding
         self._fields: list[tuple[bytes, bytes]]
         if headers is None:
             self._fields = []
         elif isinstance(headers, Headers):
-            self._fields = list(headers._fields)
+            self._fields = headers._fields.copy()
+            self._names = headers._names
+            self._encoding = encoding or headers._encoding
         else:
-            pairs = headers.items() if isinstance(headers, Mapping) else headers
+            pairs: Any = headers
+            if type(headers) is not list and isinstance(headers, Mapping):
+                pairs = headers.items()
             self._fields = [
                 (k, v)
                 if type(k) is bytes and type(v) is bytes
-                else (_encode(k, "ascii"), _encode(v, "utf-8"))
+                else (_encode(k, "ascii"), _encode(v, encoding or "utf-8"))
                 for k, v in pairs
             ]
+
+    @property
+    def encoding(self) -> str:
+        """What values are decoded with: what was set, or the first of ASCII, UTF-8 and ISO-8859-1
+        that all of them are legal in."""
+        if self._encoding is not None:
+            return self._encoding
+        for encoding in ("ascii", "utf-8"):
+            try:
+                for _, value in self._fields:
+                    value.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+            return encoding
+        return "iso-8859-1"
+
+    @encoding.setter
+    def encoding(self, encoding: str | None) -> None:
+        self._encoding = encoding
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
@@ -81,30 +108,57 @@ class Headers(MutableMapping[str, str]):
             names = self._names = frozenset([name.lower() for name, _ in self._fields])
         return names
 
-    def get_list(self, name: Text) -> list[str]:
-        """The values of `name`, in their order."""
-        key = _key(name)
-        return [_decode(value) for field, value in self._fields if field.lower() == key]
+    def get_list(self, key: Text, split_commas: bool = False) -> list[str]:
+        """The values of `key`, in their order; with `split_commas` the elements of lists."""
+        name = _key(key)
+        values = [
+            _decode(value, self._encoding) for field, value in self._fields if field.lower() == name
+        ]
+        if split_commas:
+            return [item.strip() for value in values for item in value.split(",")]
+        return values
 
     def multi_items(self) -> list[tuple[str, str]]:
         """Lower-cased names with their values, one pair for each field."""
-        return [(_decode(name.lower()), _decode(value)) for name, value in self._fields]
+        encoding = self._encoding
+        return [(_decode(name.lower()), _decode(value, encoding)) for name, value in self._fields]
+
+    def update(self, headers: HeaderTypes | None = None, **others: str) -> None:  # type: ignore[override]
+        """Put the fields of `headers` in the place of those of the same names."""
+        given = Headers(headers, self._encoding)
+        self._fields = self.merged(given.merged(others))._fields
+        self._names = None
 
     def merged(self, headers: HeaderTypes | None) -> Headers:
         """A copy in which the fields of `headers` replace those of the same name."""
         if not headers:
             return Headers(self)
-        other = Headers(headers)
+        other = Headers(headers, self._encoding)
         replaced = other.names()
-        result = Headers()
+        result = Headers(encoding=self._encoding)
         result._fields = [field for field in self._fields if field[0].lower() not in replaced]
         result._fields += other._fields
         return result
+
+    def complete(self, first: tuple[bytes, bytes] | None, last: list[tuple[bytes, bytes]]) -> None:
+        """Add fields, whose names there are none of yet, in front and at the end."""
+        if first is not None:
+            self._fields.insert(0, first)
+        self._fields += last
+        if first is not None or last:
+            self._names = None
 
     def copy(self) -> Headers:
         return Headers(self)
 
     __copy__ = copy
+
+    def items(self) -> ItemsView[str, str]:
+        """Lower-cased names with all of their values, as `headers[name]` has them."""
+        values: dict[str, list[str]] = {}
+        for name, value in self.multi_items():
+            values.setdefault(name, []).append(value)
+        return {name: ", ".join(each) for name, each in values.items()}.items()
 
     def __getitem__(self, name: Text) -> str:
         values = self.get_list(name)
@@ -113,7 +167,7 @@ class Headers(MutableMapping[str, str]):
         return ", ".join(values)
 
     def __setitem__(self, name: Text, value: Text) -> None:
-        new = (_encode(name, "ascii"), _encode(value, "utf-8"))
+        new = (_encode(name, "ascii"), _encode(value, self._encoding or "utf-8"))
         key = _key(name)
         places = [i for i, (field, _) in enumerate(self._fields) if field.lower() == key]
         for place in reversed(places[1:]):

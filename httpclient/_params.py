@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode
 
+from ._exceptions import InvalidURL
+
 PrimitiveData: TypeAlias = str | int | float | bool | None
 QueryParamTypes: TypeAlias = (
     "QueryParams | Mapping[str, PrimitiveData | Sequence[PrimitiveData]]"
@@ -19,16 +21,19 @@ QueryParamTypes: TypeAlias = (
 
 
 def text_of(value: Any) -> str:
-    """What a value is in a query or a form: JSON's words for truth, nothing for None."""
+    """What a value is in a query or a form: JSON's words for truth, nothing for None; else its
+    `str`, if its class says what that is (as a date or a UUID does, but no list or mapping)."""
     if value is True:
         return "true"
     if value is False:
         return "false"
     if value is None:
         return ""
-    if isinstance(value, (str, int, float)):
-        return str(value)
-    raise TypeError(f"a value is text, a number, a bool or None, not {type(value).__name__}")
+    kind: Any = type(value)
+    has_text = isinstance(value, (int, float)) or kind.__str__ is not object.__str__
+    if not has_text or isinstance(value, (bytes, bytearray)):
+        raise TypeError(f"a value is text, a number, a bool or None, not {kind.__name__}")
+    return str(value)
 
 
 def _pairs(params: Any) -> list[tuple[str, str]]:
@@ -37,7 +42,10 @@ def _pairs(params: Any) -> list[tuple[str, str]]:
     if isinstance(params, QueryParams):
         return list(params._pairs)
     if isinstance(params, bytes):
-        params = params.decode("ascii")
+        try:
+            params = params.decode("ascii")
+        except UnicodeDecodeError as exc:
+            raise InvalidURL("a query is ASCII, where it is given as bytes") from exc
     if isinstance(params, str):
         return parse_qsl(params, keep_blank_values=True)
     pairs = []

@@ -38,6 +38,7 @@ _OF_THE_BODY = frozenset(
         b"transfer-encoding",
     )
 )
+_OF_THE_TARGET = ("target",)  # extensions that are about one URL
 _OF_THE_SENDER = frozenset(
     (b"authorization", b"cookie", b"cookie2", b"proxy-authorization", b"x-api-key")
 )
@@ -56,9 +57,12 @@ def next_request(
     url = _target(response)
     same_origin = url.origin == old.url.origin
     method = _method(old.method, response.status_code)
-    dropped = {b"host"}
+    dropped: set[bytes] = set()
+    extensions = {key: it for key, it in old.extensions.items() if key not in _OF_THE_TARGET}
     if not same_origin:
-        dropped |= _OF_THE_SENDER
+        dropped |= _OF_THE_SENDER | {b"host"}
+        if url.host != old.url.host:
+            extensions.pop("sni_hostname", None)
     elif old._has_made_cookie:
         dropped.add(b"cookie")  # made anew: it depends on the path, and may have changed
     if old.headers.get("Authorization", "")[:7].lower() == "digest ":
@@ -75,7 +79,7 @@ def next_request(
         url,
         headers=Headers(fields),
         stream=old.stream if method == old.method else None,
-        extensions=old.extensions,
+        extensions=extensions,
     )
     request._is_users = old._is_users and same_origin
     request._own_cookies = old._own_cookies if same_origin else None

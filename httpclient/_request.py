@@ -14,7 +14,7 @@ from httpcore_core import AsyncByteStream, ByteStream, LocalProtocolError, SyncB
 from ._content import Content, Stream, encode_body, framing_header
 from ._exceptions import RequestNotRead, StreamClosed, StreamError
 from ._headers import Headers, HeaderTypes
-from ._urls import URL
+from ._urls import URL, as_url
 
 if TYPE_CHECKING:
     from ._cookies import CookieTypes
@@ -72,32 +72,32 @@ class Request:
         if not method.isascii():
             raise LocalProtocolError("the method is not ASCII", phase="request")
         self.method = method.upper()
-        self.url = URL(url)
+        self.url = as_url(url)
         if params:
             self.url = self.url.copy_merge_params(params)
         self.extensions: dict[str, Any] = {} if extensions is None else dict(extensions)
         self._own_cookies: CookieTypes | None = None  # beside those of the client
         self._has_made_cookie = False  # a Cookie header, because the caller gave none
         self._is_users = True  # no other origin has chosen its URL
-        given = Headers(headers)
-        fields = given.raw
+        given = headers if isinstance(headers, Headers) else Headers(headers)
         names = given.names()
+        self.headers = Headers(given)
         content_type: str | None = None
         if stream is not None:
             self.stream: Stream = stream
         elif content is None and data is None and files is None and json is None:
             self.stream = ByteStream()
         else:
-            boundary_of = given.get("Content-Type") if files else None
+            boundary_of = self.headers.get("Content-Type") if files else None
             self.stream, content_type = encode_body(content, data, files, json, boundary_of)
-        if self.url.host and b"host" not in names:
-            fields.insert(0, (b"Host", self.url.netloc))
+        added = []
         if b"content-length" not in names and b"transfer-encoding" not in names:
             framing = framing_header(self.method, self.stream)
-            fields += [framing] if framing else []
+            added += [framing] if framing else []
         if content_type is not None and b"content-type" not in names:
-            fields.append((b"Content-Type", content_type.encode("ascii")))
-        self.headers = Headers(fields)
+            added.append((b"Content-Type", content_type.encode("ascii")))
+        needs_host = self.url.host and b"host" not in names
+        self.headers.complete((b"Host", self.url.netloc) if needs_host else None, added)
         if cookies:
             self._set_cookies(cookies)
 

@@ -55,6 +55,18 @@ class Response(ResponseHead):
 
     history: list[Response]
     """The responses before this one: redirects that were followed, and challenges answered."""
+    next_request: Request | None = None
+    """What a redirect asks for, where it was not followed."""
+    num_bytes_downloaded = 0
+    """Bytes of the body that have come, as they are on the wire."""
+
+    _max_decoded: int | None = None
+    _iterator: Any = None
+    _encoding: str | None = None
+    _elapsed: float | None = None
+    _started: float | None = None
+    _content: bytes | None = None
+    _coded: bytes | None = None  # content that was given with its coding
 
     def __init__(
         self,
@@ -73,16 +85,7 @@ class Response(ResponseHead):
     ) -> None:
         super().__init__(status_code, headers, request, extensions)
         self.history = [] if history is None else list(history)
-        self.next_request: Request | None = None
         self.default_encoding = default_encoding
-        self.num_bytes_downloaded = 0
-        self._max_decoded: int | None = None
-        self._iterator: Any = None
-        self._encoding: str | None = None
-        self._elapsed: float | None = None
-        self._started: float | None = None
-        self._content: bytes | None = None
-        self._coded: bytes | None = None  # content that was given with its coding
         self._stream = stream
         if stream is None:
             self._set_content(content, text, html, json)
@@ -183,7 +186,7 @@ class Response(ResponseHead):
         return self._stream
 
     def _content_decoder(self) -> ContentDecoder | None:
-        if "Content-Encoding" not in self.headers:
+        if b"content-encoding" not in self.headers.names():
             return None
         from ._content_coding import content_decoder
 
@@ -227,15 +230,22 @@ class Response(ResponseHead):
                 "read, iter_… and close are for sync responses, aread, aiter_… and aclose for async"
             )
 
-    def _release(self, method: str) -> list[Any]:
-        """What to call, in order, so that all is closed; nothing the second time."""
+    def _release(self, method: str) -> tuple[Any, Any]:
+        """What closes the iterator and the stream, where it can be closed; the second time
+        nothing."""
         if self.is_closed:
-            return []
+            return None, None
         self._must_have(method)
         stream, iterator = self._stream, self._iterator
         self._let_go()
-        owners = (stream,) if iterator is stream else (iterator, stream)
-        return [getattr(owner, method) for owner in owners if hasattr(owner, method)]
+        is_one = iterator is stream
+        return None if is_one else getattr(iterator, method, None), getattr(stream, method)
+
+    def _at_once(self) -> bytes:
+        """A body that is in memory and has nothing to close."""
+        content: bytes = self._claim("read").content
+        self._let_go()
+        return content
 
     def _let_go(self) -> None:
         self.is_closed = True
@@ -246,6 +256,8 @@ class Response(ResponseHead):
     def read(self) -> bytes:
         """Read the body to its end, undo its content coding, and keep it as `content`."""
         if self._content is None:
+            if type(self._stream) is ByteStream:
+                return self._keep(self._at_once())
             if not _closes_when_read(self._stream, "read"):
                 return self._keep(b"".join(self.iter_raw()))
             stream = self._claim("read")
@@ -285,11 +297,18 @@ class Response(ResponseHead):
 
     def close(self) -> None:
         """Release the connection; a body that was not read is lost. May be called often."""
-        for close in self._release("close"):
-            close()
+        iterator, stream = self._release("close")
+        try:
+            if iterator is not None:
+                iterator()
+        finally:
+            if stream is not None:
+                stream()
 
     async def aread(self) -> bytes:
         if self._content is None:
+            if type(self._stream) is ByteStream:
+                return self._keep(self._at_once())
             if not _closes_when_read(self._stream, "aread"):
                 return self._keep(b"".join([chunk async for chunk in self.aiter_raw()]))
             stream = self._claim("aread")
@@ -324,16 +343,24 @@ class Response(ResponseHead):
         return AsyncBody(self, self._step(LineStep(self.encoding)))
 
     async def aclose(self) -> None:
-        for close in self._release("aclose"):
-            await close()
+        iterator, stream = self._release("aclose")
+        try:
+            if iterator is not None:
+                await iterator()
+        finally:
+            if stream is not None:
+                await stream()
 
     def __repr__(self) -> str:
         return f"<Response [{self.status_code} {self.reason_phrase}]>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {
+        state = self.__dict__ | {
             "extensions": plain_values(self.extensions),
             "is_closed": True,
             "_stream": None,
             "_iterator": None,
         }
+        if callable(self.default_encoding):  # what it has guessed, or would, goes along instead
+            state["default_encoding"] = self.encoding
+        return state

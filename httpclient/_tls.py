@@ -13,22 +13,42 @@ if TYPE_CHECKING:
     import ssl
 
 
+def create_ssl_context(
+    verify: Any = True, cert: Any = None, trust_env: bool = True, *, http2: bool = False
+) -> ssl.SSLContext:
+    """A context of the caller's own, to be altered and passed as `verify`. It trusts what a client
+    with the same options does. With `http2` it offers HTTP/2 too; leave that out where the client
+    has no `http2`. Raises `OSError` and `ssl.SSLError` for files that are not there, or are not
+    what they should be, and `ConnectError` for such of the environment."""
+    if not isinstance(verify, (bool, str, os.PathLike)):
+        return _checked(verify, cert)
+    return _new(verify, cert, trust_env, _protocols(True, http2), shared=False)
+
+
 def make_context(
     verify: Any, cert: Any, trust_env: bool, http1: bool, http2: bool
 ) -> ssl.SSLContext | None:
-    """None for what the core does by itself. Raises `OSError` and `ssl.SSLError` for files that
-    are not there, or are not what they should be."""
+    """None for what the core does by itself. Raises as `create_ssl_context` does."""
     if verify is True and cert is None and trust_env:
         return None
     if not isinstance(verify, (bool, str, os.PathLike)):
         return _checked(verify, cert)
+    shared = verify is True and cert is None
+    return _new(verify, cert, trust_env, _protocols(http1, http2), shared=shared)
+
+
+def _protocols(http1: bool, http2: bool) -> tuple[str, ...]:
+    return (("h2",) if http2 else ()) + (("http/1.1",) if http1 else ())
+
+
+def _new(
+    verify: Any, cert: Any, trust_env: bool, alpn: tuple[str, ...], *, shared: bool
+) -> ssl.SSLContext:
     import ssl
 
     import httpcore_core
 
-    alpn = (("h2",) if http2 else ()) + (("http/1.1",) if http1 else ())
     if isinstance(verify, bool):
-        shared = verify and cert is None
         context = httpcore_core.default_ssl_context(alpn, shared=shared, trust_env=trust_env)
     else:
         context = _trusting(verify)

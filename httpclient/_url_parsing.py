@@ -51,11 +51,16 @@ class Parts(NamedTuple):
     has_authority: bool
 
 
-def percent_encoded(text: str, safe: str) -> str:
+def quoted(text: str, safe: str = "") -> str:
     try:
-        return quote(_STRAY_PERCENT.sub("%25", text), safe=safe)
+        return quote(text, safe=safe)
     except UnicodeEncodeError as exc:  # lone surrogates
         raise InvalidURL("the URL has text that cannot be written as UTF-8") from exc
+
+
+def percent_encoded(text: str, safe: str) -> str:
+    """Of a text in which some things are encoded already, the rest."""
+    return quoted(_STRAY_PERCENT.sub("%25", text), safe)
 
 
 def _without_dot_segments(path: str) -> str:

@@ -22,6 +22,7 @@ from ._url_parsing import (
     parse_authority,
     parse_host,
     percent_encoded,
+    quoted,
     unsplit,
 )
 
@@ -44,7 +45,7 @@ def _text(kind: str, value: Any) -> str:
 def _with_secret(userinfo: str | None, kind: str, value: Any) -> str | None:
     """User name and password with another of them; an empty password is none."""
     user, _, password = (userinfo or "").partition(":")
-    encoded = percent_encoded(_checked(kind, value, str).replace("%", "%25"), "")
+    encoded = quoted(_checked(kind, value, str))
     if kind == "username":
         user = encoded
     else:
@@ -93,6 +94,8 @@ def _replaced(parts: Parts, changes: dict[str, Any]) -> str:
             given["query"] = _query_of(value)
         else:
             raise TypeError(f"a URL has no part {kind!r}")
+    if not given["host"] and (given["userinfo"] or given["port"]):
+        raise InvalidURL("a user, a password or a port has no place in a URL without a host")
     given["has_authority"] = parts.has_authority or bool(given["host"])
     if given["has_authority"] and given["path"] and not given["path"].startswith("/"):
         given["path"] = "/" + given["path"]

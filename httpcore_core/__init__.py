@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._exceptions import (
     ConnectError,
     ConnectTimeout,
+    HTTPError,
     LocalProtocolError,
     NetworkError,
     PoolClosed,
@@ -39,6 +40,7 @@ from ._models import (
 if TYPE_CHECKING:
     from ._api import request, stream
     from ._async.connection import AsyncHTTPConnection
+    from ._async.http2 import AsyncHTTP2Connection
     from ._async.http11 import AsyncHTTP11Connection
     from ._async.pool import AsyncConnectionPool
     from ._async.transport import AsyncTransport
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from ._protocol.proxy_auth import DigestProxyAuth, ProxyAuth
     from ._proxy import Proxy
     from ._sync.connection import HTTPConnection
+    from ._sync.http2 import HTTP2Connection
     from ._sync.http11 import HTTP11Connection
     from ._sync.pool import ConnectionPool
     from ._sync.transport import Transport
@@ -87,6 +90,7 @@ __all__ = [
     "HTTP2Connection",
     "HTTP11Connection",
     "HTTPConnection",
+    "HTTPError",
     "LocalProtocolError",
     "MockBackend",
     "MockStream",

@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = [
     "ConnectError",
     "ConnectTimeout",
+    "HTTPError",
     "LocalProtocolError",
     "NetworkError",
     "PoolClosed",
@@ -27,7 +28,12 @@ __all__ = [
 ]
 
 
-class TransportError(Exception):
+class HTTPError(Exception):
+    """The base of `TransportError`, and of what a client on top says about responses: one name for
+    all that can go wrong with a request. Nothing here raises it itself."""
+
+
+class TransportError(HTTPError):
     """The root of everything this package raises.
 
     `origin` is text such as ``"https://example.com:443"``; `phase` is one of ``"request"``,

@@ -1,8 +1,8 @@
 """The architecture, read from the imports: who may know whom, and what is paid for by whom.
 
 Layers: values -> `_protocol`, `_tls`, `_trace`, `_concurrency` -> `_backends` -> `_async`/`_sync`
--> `__init__` -> `testing`, `httpx`, `httpclient`. An import under ``if TYPE_CHECKING`` costs nothing
-and is free, except where a layer must not even know the name.
+-> `__init__` -> `testing`, `httpx`, `httpclient`. An import under ``if TYPE_CHECKING`` costs
+nothing and is free, except where a layer must not even know the name.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 import httpcore_core
 from httpcore_core import LocalProtocolError, PoolClosed, TransportError, UnsupportedProtocol
 
-from .._client import BaseClient, EventHooks, RequestOptions, SendOptions, spend_time
+from .._client import BaseClient, EventHooks, RequestOptions, SendOptions, time_left
 from .._concurrency import call_back_async
 from .._config import (
     DEFAULT_LIMITS,
@@ -98,6 +98,7 @@ class AsyncClient(BaseClient):
             default_encoding=default_encoding,
         )
         self._owns_transport = transport is None
+        self._is_proxied = transport is None and proxy is not None
         if transport is None:
             transport = AsyncHTTPTransport(
                 verify=verify,
@@ -160,7 +161,11 @@ class AsyncClient(BaseClient):
         else:
             response = await self._authenticate(request, loaded, follow_redirects, started)
         if not stream:
-            await response.aread()
+            try:
+                await response.aread()
+            except BaseException:
+                await response.aclose()
+                raise
         return response
 
     async def _authenticate(
@@ -182,8 +187,7 @@ class AsyncClient(BaseClient):
                         request = await flow.asend(response)
                     except StopAsyncIteration:
                         return response
-                    spend_time(request, started)
-                    if "Set-Cookie" in response.headers:
+                    if b"set-cookie" in response.headers.names():
                         self._renew_cookies(request)
                 except BaseException:
                     await response.aclose()
@@ -201,7 +205,7 @@ class AsyncClient(BaseClient):
         while True:
             for hook in self._event_hooks["request"]:
                 await call_back_async(hook, request)
-            response = await self._send(request, started)
+            response = await self._send(request, started, is_first=not history)
             try:
                 response.history = history
                 for hook in self._event_hooks["response"]:
@@ -214,7 +218,7 @@ class AsyncClient(BaseClient):
                 if redirects >= self.max_redirects:
                     text = f"there were more than {self.max_redirects} redirects"
                     raise TooManyRedirects(text, phase="receive headers")
-                request = self._redirect(response, started)
+                request = self._redirect(response)
             except BaseException as exc:
                 if isinstance(exc, TransportError):
                     attach(exc, request)
@@ -224,12 +228,18 @@ class AsyncClient(BaseClient):
             history = [*history, response]
             redirects += 1
 
-    async def _send(self, request: Request, started: float) -> Response:
+    async def _send(self, request: Request, started: float, *, is_first: bool) -> Response:
         """Send one request; what comes back has to be closed."""
         try:
             transport, is_mounted = self._transport_of(request)
             extensions = dict(request.extensions)
-            if self._environment is not None and not is_mounted:
+            if "timeout" not in extensions:  # a `Request` that this client has not built
+                extensions["timeout"] = dict(self._limits)
+            if not is_first:
+                extensions = time_left(extensions, started)
+            if is_mounted and self._is_proxied and transport is self._transport:
+                extensions.setdefault("proxy", None)  # what is mounted is None
+            elif self._environment is not None and not is_mounted:
                 proxy = self._environment.proxy_for(request.url)
                 if proxy is not None:
                     extensions.setdefault("proxy", proxy)
@@ -253,7 +263,7 @@ class AsyncClient(BaseClient):
         )
         response._started = started
         response._max_decoded = self.max_decoded
-        if "Set-Cookie" in response.headers:
+        if b"set-cookie" in response.headers.names():
             self.cookies.extract_cookies(response)
         return response
 

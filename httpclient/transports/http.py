@@ -31,7 +31,6 @@ class _Pooled(Configured):
 
     def __init__(
         self,
-        *,
         verify: VerifyTypes = True,
         cert: CertTypes | None = None,
         trust_env: bool = True,

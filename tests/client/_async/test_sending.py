@@ -310,7 +310,9 @@ async def test_l2_a_bomb_ends_in_a_clear_error(way: str) -> None:
     assert transport.streams[0].closed == 1
 
 
-@pytest.mark.parametrize("data", [b"no gzip", gzip.compress(b"cut off" * 100)[:-9]])
+@pytest.mark.parametrize(
+    "data", [b"no gzip", gzip.compress(b"cut off" * 100)[:-9]], ids=["other", "cut off"]
+)
 async def test_what_is_not_as_it_says_is_an_error(data: bytes) -> None:
     http, transport = client(coded(data))
     async with http:

@@ -310,7 +310,9 @@ def test_l2_a_bomb_ends_in_a_clear_error(way: str) -> None:
     assert transport.streams[0].closed == 1
 
 
-@pytest.mark.parametrize("data", [b"no gzip", gzip.compress(b"cut off" * 100)[:-9]])
+@pytest.mark.parametrize(
+    "data", [b"no gzip", gzip.compress(b"cut off" * 100)[:-9]], ids=["other", "cut off"]
+)
 def test_what_is_not_as_it_says_is_an_error(data: bytes) -> None:
     http, transport = client(coded(data))
     with http:
@@ -330,7 +332,11 @@ def test_a_head_has_the_coding_of_a_body_that_it_has_not() -> None:
 
 def test_l3_cookies_of_servers_come_back_to_them() -> None:
     def answer(request: httpx.Request) -> Any:
-        return 200, [(b"Set-Cookie", b"s=1; Path=/"), (b"Set-Cookie", b"p=2; Path=/deep; Secure")], []
+        return (
+            200,
+            [(b"Set-Cookie", b"s=1; Path=/"), (b"Set-Cookie", b"p=2; Path=/deep; Secure")],
+            [],
+        )
 
     http, transport = client(answer, cookies={"own": "x"})
     with http:

@@ -119,7 +119,9 @@ class Session:
         except (ConnectionError, EOFError, ssl.SSLError):
             pass  # the client has left
         except BaseException as exc:
-            self.error = exc
+            has_gone = self.listener is not None and self.listener.fileno() < 0  # by a script
+            if not (has_gone and isinstance(exc, OSError)):
+                self.error = exc
         finally:
             self.connection.close()
             if self.listener is not None:
