@@ -199,7 +199,7 @@ def test_p1_d01_every_step_of_the_way(flavour: str, name: str, certificates: Cer
             await until(lambda: not server.open_connections)
             assert connection.is_closed()
 
-        assert every_step(flavour, scenario) >= (1 if "forward" in name else 2)
+        assert every_step(flavour, scenario) >= 1
 
 
 @flavours
@@ -255,7 +255,7 @@ def test_p1_d01_an_upload(flavour: str, name: str, certificates: Certificates) -
             await pool.aclose()
             check_numbers(pool)
 
-        assert every_step(flavour, scenario) >= 3
+        assert every_step(flavour, scenario) >= 1
 
 
 @flavours
@@ -343,7 +343,7 @@ def test_p1_a_tunnel_backend_used_alone(flavour: str, certificates: Certificates
             await step.run(dial)
             await until(lambda: not server.open_connections)
 
-        assert every_step(flavour, scenario) >= 2
+        assert every_step(flavour, scenario) >= 1
 
 
 # Sync
