@@ -280,7 +280,7 @@ class AsyncClient(BaseClient):
         is_mounted, mounted = False, None
         if self._mounts:
             is_mounted, mounted = self._mounted(request.url, self._mounts)
-        return mounted or self._transport, is_mounted
+        return (self._transport if mounted is None else mounted), is_mounted
 
     async def get(self, url: URL | str, **options: Unpack[SendOptions]) -> Response:
         return await self.request("GET", url, **options)
