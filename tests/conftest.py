@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import faulthandler
 import functools
+import gc
 import inspect
 import os
 import ssl
@@ -51,6 +52,12 @@ def choose_default_engine() -> None:
     if default:
         load = engine._load
         engine._load = lambda name: load(default if name == "auto" else name)  # type: ignore[assignment]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The tests themselves are half a million objects, at which no collection need look."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
