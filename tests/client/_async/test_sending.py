@@ -321,6 +321,18 @@ async def test_what_is_not_as_it_says_is_an_error(data: bytes) -> None:
     assert transport.streams[0].closed == 1
 
 
+async def test_i5_an_error_in_the_body_closes_the_response_that_nobody_else_closes() -> None:
+    http, transport = client(coded(b"no gzip"))
+    async with http:
+        response = await http.send(http.build_request("GET", URL), stream=True)
+        body = response.aiter_bytes()
+        with pytest.raises(httpx.DecodingError):
+            await body.__anext__()
+        assert (transport.streams[0].closed, response.is_closed) == (1, True)
+        with pytest.raises(StopAsyncIteration):
+            await body.__anext__()
+
+
 async def test_a_head_has_the_coding_of_a_body_that_it_has_not() -> None:
     http, _ = client(coded())
     async with http:

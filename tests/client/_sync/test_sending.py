@@ -321,6 +321,18 @@ def test_what_is_not_as_it_says_is_an_error(data: bytes) -> None:
     assert transport.streams[0].closed == 1
 
 
+def test_i5_an_error_in_the_body_closes_the_response_that_nobody_else_closes() -> None:
+    http, transport = client(coded(b"no gzip"))
+    with http:
+        response = http.send(http.build_request("GET", URL), stream=True)
+        body = response.iter_bytes()
+        with pytest.raises(httpx.DecodingError):
+            body.__next__()
+        assert (transport.streams[0].closed, response.is_closed) == (1, True)
+        with pytest.raises(StopIteration):
+            body.__next__()
+
+
 def test_a_head_has_the_coding_of_a_body_that_it_has_not() -> None:
     http, _ = client(coded())
     with http:
