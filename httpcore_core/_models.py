@@ -8,6 +8,7 @@ unpacks into ``status, headers, stream, extensions``.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 __all__ = [
@@ -46,6 +47,23 @@ class Origin(NamedTuple):
         if ":" in host and not host.startswith("["):
             host = f"[{host}]"
         return f"{self.scheme.decode('ascii', 'backslashreplace')}://{host}:{self.port}"
+
+
+class Terms(NamedTuple):
+    """What was agreed on when a connection was opened."""
+
+    alpn: str | None = None
+    tls_version: str | None = None
+    proxy: str | None = None
+
+
+NO_TERMS = Terms()
+
+
+@lru_cache(maxsize=1024)
+def agreed_terms(alpn: str | None, tls_version: str | None, proxy: str | None) -> Terms:
+    """The terms as one object, whichever number of connections they hold for."""
+    return Terms(alpn, tls_version, proxy)
 
 
 class SyncByteStream:

@@ -21,7 +21,7 @@ from .._exceptions import (
     RemoteProtocolError,
     TransportError,
 )
-from .._models import URL, Extensions, Headers, Origin, Response
+from .._models import NO_TERMS, URL, Extensions, Headers, Origin, Response
 from .._options import (
     DEFAULT_CONNECTION_WINDOW,
     DEFAULT_MAX_CONCURRENT_STREAMS,
@@ -49,13 +49,16 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
         "_is_started",
         "_is_watchable",
         "_is_watched",
-        "description",
         "falls_back",
+        "id",
         "is_pooled",
+        "local_address",
         "origin",
         "reason_closed",
+        "remote_address",
         "request_count",
         "slot",
+        "terms",
     )
 
     def __init__(
@@ -102,8 +105,11 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
         self.reason_closed: str | None = None
         self.is_pooled = False
         self.falls_back = False  # the pool may ask the server for HTTP/1.1 instead
-        # The id, the two addresses, ALPN, the version of TLS and the proxy, in this order.
-        self.description: tuple[Any, ...] = (None, None, None, None, None, None)
+        # What its owner knows of it.
+        self.id: int | None = None
+        self.local_address: Any = None
+        self.remote_address: Any = None
+        self.terms = NO_TERMS
         self.slot: Any = None  # where its pool has it
         self._is_started = False
         self._is_watchable = True  # until the stream says otherwise
@@ -203,12 +209,12 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
 
     def describe(self, stream: HTTP2Stream) -> dict[str, Any]:
         """The `connection` extension: plain values, which outlive the connection."""
-        number, local, remote, alpn, tls, proxy = self.description
+        alpn, tls, proxy = self.terms
         count = (stream.id + 1) // 2
         return {
-            "id": number,
-            "local_address": local,
-            "remote_address": remote,
+            "id": self.id,
+            "local_address": self.local_address,
+            "remote_address": self.remote_address,
             "alpn": alpn,
             "tls_version": tls,
             "proxy": proxy,
@@ -330,11 +336,6 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
     @property
     def network_stream(self) -> AsyncNetworkStream:
         return self._stream
-
-    @property
-    def keep_alive_timeout(self) -> int | None:
-        """HTTP/2 has no such hint: a server that closes says GOAWAY."""
-        return None
 
     def is_idle(self) -> bool:
         return not self.protocol.open_streams and not self.is_closed()

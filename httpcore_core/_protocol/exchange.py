@@ -28,7 +28,9 @@ from .request import Arguments, plan_request
 
 if TYPE_CHECKING:
     from .._proxy import Proxy
+    from .events import ResponseHead
     from .forwarding import Forwarding
+    from .http11 import HTTP11Protocol
 
 CLOCK_SLACK = 0.01
 """Seconds by which a timer may fire early: uvloop's clock, for one, counts in milliseconds."""
@@ -62,6 +64,8 @@ class Exchange:
     informational: Callable[..., object] | None = None
     expect_continue = DEFAULT_EXPECT_CONTINUE
     http1_only = False
+    protocol: HTTP11Protocol  # its state on an HTTP/1.1 connection, once it is sent over one
+    head: ResponseHead | None = None  # what has arrived there
     wrote = False  # any byte of the request handed to the network
     body_started = False  # the body's iterator has been asked for something
     answered = False  # any byte of the response has arrived
@@ -202,6 +206,7 @@ class Exchange:
 
     def _begin_anew(self) -> None:
         self.refused = self.reused = self.wrote = self.body_started = False
+        self.head = None
         self.phase = "request"
 
     def insist_on_http1(self) -> None:

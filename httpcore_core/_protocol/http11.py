@@ -35,11 +35,14 @@ and `may_send_body` turns true; a final response ends it too, and then the body 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 from httpcore_core._exceptions import LocalProtocolError, RemoteProtocolError
 from httpcore_core._models import Headers
 
 from .chunked import ChunkedDecoder
-from .engine import HeadParser
+from .engine import HeadParser, choose_engine
 from .events import END, NEED_DATA, Event, Informational, ResponseHead
 from .head import Framing, check, check_coding, check_incomplete, find_end
 from .http11_sender import HTTP11Sender
@@ -60,7 +63,8 @@ _IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_EOF, _DONE, _SWITCHED, _FAILED = range(8
 
 
 class HTTP11Protocol(HTTP11Sender):
-    """One connection's protocol state; one exchange at a time, as many as `keep_alive` allows.
+    """The state of an exchange; another one may follow where `keep_alive` allows it. As nothing is
+    left over then, it may just as well begin with an object of its own: idle connections have none.
 
     The sending methods raise `LocalProtocolError`, `next_event` raises `RemoteProtocolError`; after
     either the connection can only be closed.
@@ -89,7 +93,6 @@ class HTTP11Protocol(HTTP11Sender):
     def __init__(
         self,
         head_parser: HeadParser,
-        *,
         max_head_bytes: int = 102400,
         max_header_count: int = 1000,
     ) -> None:
@@ -347,3 +350,12 @@ class HTTP11Protocol(HTTP11Sender):
         """Take what was received after the head of the response that switched protocols."""
         left, self._buffer = bytes(self._buffer), b""
         return left
+
+
+@functools.lru_cache(maxsize=64)
+def protocol_maker(
+    engine: str, max_head_bytes: int, max_header_count: int
+) -> Callable[[], HTTP11Protocol]:
+    """What makes such objects: one for all connections with these settings."""
+    _, head_parser = choose_engine(engine)
+    return functools.partial(HTTP11Protocol, head_parser, max_head_bytes, max_header_count)

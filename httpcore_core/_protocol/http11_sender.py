@@ -14,8 +14,6 @@ from .request import RequestPlan, check_trailers
 JOINED_BODY_SIZE = 64 * 1024
 """A body up to this size leaves with the head in one write; copying it costs less than a call."""
 
-_NO_PLAN = RequestPlan()
-
 
 class HTTP11Sender:
     """What is sent of the exchange in progress. `HTTP11Protocol` is the whole."""
@@ -35,10 +33,6 @@ class HTTP11Sender:
         self._held_back: bytes | None = None  # what completes a body of declared length
         self.request_complete = True
         self.awaiting_continue = False
-
-    def rest(self) -> None:
-        """The exchange is over: let go of what it asked for."""
-        self._plan = _NO_PLAN
 
     def _start_sending(self, plan: RequestPlan) -> bytes:
         self._plan = plan

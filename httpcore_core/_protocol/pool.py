@@ -83,9 +83,7 @@ class PoolPolicy(PoolSharing):
             return None
         slot = self._take_shared(origin, now) if origin.shared else None
         if slot is None:
-            idle = origin.idle
-            while idle:
-                slot, _ = idle.popitem()
+            while (slot := origin.newest) is not None:
                 if slot.expires_at <= now:
                     self._leave(slot, "expired")
                 elif now - slot.created_at >= self._max_age:
@@ -137,17 +135,22 @@ class PoolPolicy(PoolSharing):
         elif waiter.rides:
             self._get_off(waiter, slot)
         elif slot.shared:
-            if slot.state == ACTIVE:
-                slot.requests -= 1
-                if not self._vacate(slot, now):
-                    self._take_back(slot, now, self._idle.remaining(slot, now))
+            self.return_unused(slot, now)
         elif slot.waiter is waiter:
-            slot.waiter = None
             if slot.state == CONNECTING:
+                slot.waiter = None
                 self._pass_on_dial(slot)
             else:
-                slot.requests -= 1
-                self._take_back(slot, now, self._idle.remaining(slot, now))
+                self.return_unused(slot, now)
+
+    def return_unused(self, slot: Slot, now: float) -> None:
+        """Whoever was given the connection has not sent anything on it."""
+        if slot.state != ACTIVE:
+            return
+        slot.waiter = None
+        slot.requests -= 1
+        if not (slot.shared and self._vacate(slot, now)):
+            self._take_back(slot, now, self._idle.remaining(slot, now))
 
     def release(
         self,
@@ -246,9 +249,8 @@ class PoolPolicy(PoolSharing):
 
     def expire(self, now: float) -> None:
         """Close the idle connections whose time is up."""
-        for slots in self._idle.by_expiry():
-            while slots and (slot := first(slots)).expires_at <= now:
-                self._leave(slot, "expired")
+        for slot in self._idle.expired(now):
+            self._leave(slot, "expired")
         while self._aging and now - (slot := first(self._aging)).created_at >= self._max_age:
             del self._aging[slot]  # if it is in use, `release` will see its age
             if slot.state == IDLE:
@@ -276,8 +278,8 @@ class PoolPolicy(PoolSharing):
             self._fail_riders(slot, error_factory)
             if slot.shared and slot.state == ACTIVE:
                 self.retire(slot, "pool closed")
-        while self._idle.order:
-            self._leave(first(self._idle.order), "pool closed")
+        while self._idle.oldest is not None:
+            self._leave(self._idle.oldest, "pool closed")
 
     # Decisions
 
@@ -297,8 +299,8 @@ class PoolPolicy(PoolSharing):
         elif self._idle_limit < 1:
             self._leave(slot, "keep-alive limit")
         else:
-            if len(idle.order) >= self._idle_limit:
-                self._leave(first(idle.order), "keep-alive limit")
+            if idle.count >= self._idle_limit and idle.oldest is not None:
+                self._leave(idle.oldest, "keep-alive limit")
             idle.add(slot, now, lifetime)
 
     def _passed_on(self, slot: Slot, now: float, lifetime: float) -> bool:
@@ -354,13 +356,15 @@ class PoolPolicy(PoolSharing):
     def _make_room(self, origin: OriginState) -> None:
         """Close idle connections for those who wait; not more than they need."""
         self._make_own_room(origin)
-        while self._ring.demand > self._total.leaving and self._idle.order:
-            self._leave(first(self._idle.order), "evicted")
+        while self._ring.demand > self._total.leaving and (oldest := self._idle.oldest):
+            self._leave(oldest, "evicted")
 
     def _make_own_room(self, origin: OriginState) -> None:
         """At its own limit, only an origin's own connections can make room for it."""
-        while origin.idle and not origin.demand and origin.leaving < len(origin.fresh):
-            self._leave(first(origin.idle), "evicted")
+        while (oldest := origin.oldest) and not origin.demand:
+            if origin.leaving >= len(origin.fresh):
+                return
+            self._leave(oldest, "evicted")
 
     def _grant(self, origin: OriginState) -> None:
         """Room has appeared, perhaps, and `origin` has lost a connection: serve the ring."""

@@ -2,13 +2,16 @@
 
 Rules of this file: data and its orderings, no decisions about who gets what. Every operation is
 O(1): the orderings are `OrderedDict`s, which can be entered at the end and left from anywhere.
-(A plain dict keeps order too, but finding its first entry after many removals is a scan.)
+(A plain dict keeps order too, but finding its first entry after many removals is a scan.) Idle
+slots, which may be many for long, are linked with each other instead: that is as fast and takes 32
+bytes for each, where two `OrderedDict`s take 180.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from itertools import takewhile
 from math import inf
 from typing import Any, Final, Literal, TypeAlias
 
@@ -69,6 +72,10 @@ class Slot:
         "key",
         "lifetime",
         "limit",
+        "newer",
+        "newer_of_origin",
+        "older",
+        "older_of_origin",
         "opened",
         "origin",
         "pool",
@@ -98,6 +105,11 @@ class Slot:
         self.requests = 0
         self.reused = False  # the present user is not its first, or it has been idle before
         self.reason = ""  # why it is CLOSING
+        # Its neighbours while it is IDLE: see `IdleSet`.
+        self.newer: Slot | None = None
+        self.older: Slot | None = None
+        self.newer_of_origin: Slot | None = None
+        self.older_of_origin: Slot | None = None
         # Of a connection that several requests may use at once:
         self.shared = False
         self.limit = 1  # requests at a time
@@ -116,6 +128,8 @@ class OriginState(Tally):
         "idle",
         "key",
         "multiplexed",
+        "newest",
+        "oldest",
         "queue",
         "served",
         "shared",
@@ -125,7 +139,10 @@ class OriginState(Tally):
     def __init__(self, key: Hashable) -> None:
         super().__init__()
         self.key = key
-        self.idle: OrderedDict[Slot, None] = OrderedDict()  # least recently used first
+        # Its idle connections, see `IdleSet`: how many, the least and the most recently used.
+        self.idle = 0
+        self.oldest: Slot | None = None
+        self.newest: Slot | None = None
         self.queue: OrderedDict[Waiter, None] = OrderedDict()
         self.fresh: OrderedDict[Waiter, None] = OrderedDict()  # waiters that need a new connection
         self.demand = 0  # connections its waiters would open if only the pool had room
@@ -145,7 +162,8 @@ class OriginState(Tally):
 
     def forget(self) -> None:
         super().forget()
-        self.idle.clear()
+        self.idle = 0
+        self.oldest = self.newest = None
         self.queue.clear()
         self.fresh.clear()
         self.shared.clear()
@@ -162,8 +180,11 @@ class OriginState(Tally):
 class IdleSet:
     """The idle connections of all origins: least recently used first, and by expiry.
 
+    They stand in two doubly linked lists, that of all and that of their origin, whose ends are in
+    the `OriginState`.
+
     As most connections may idle for the same time, the order of use is also their order of
-    expiry: nothing in `order` expires before its first entry does, except those given a shorter
+    expiry: nothing expires before the oldest does, except those given a shorter
     time than `expiry`. These are, besides, in one ordering for each distinct duration. So the
     next to expire is the first of one of them, and nothing is ever sorted or scanned.
     """
@@ -171,7 +192,9 @@ class IdleSet:
     def __init__(self, expiry: float) -> None:
         self.expiry = expiry
         self.due = inf  # nothing expires before; what was to may be in use again
-        self.order: OrderedDict[Slot, None] = OrderedDict()
+        self.count = 0
+        self.oldest: Slot | None = None  # the least recently used
+        self.newest: Slot | None = None
         self._shorter: dict[float, OrderedDict[Slot, None]] = {}
 
     def lifetime(self, hint: float | None) -> float:
@@ -198,25 +221,69 @@ class IdleSet:
         if expires_at < self.due:
             self.due = expires_at
         slot.lifetime = lifetime
-        slot.origin.idle[slot] = None
-        self.order[slot] = None
+        slot.older = older = self.newest
+        if older is None:
+            self.oldest = slot
+        else:
+            older.newer = slot
+        self.newest = slot
+        self.count += 1
+        origin = slot.origin
+        slot.older_of_origin = older = origin.newest
+        if older is None:
+            origin.oldest = slot
+        else:
+            older.newer_of_origin = slot
+        origin.newest = slot
+        origin.idle += 1
         if lifetime != self.expiry:
             self._shorter.setdefault(lifetime, OrderedDict())[slot] = None
 
     def remove(self, slot: Slot) -> None:
-        slot.origin.idle.pop(slot, None)
-        del self.order[slot]
+        older, newer = slot.older, slot.newer
+        if older is None:
+            self.oldest = newer
+        else:
+            older.newer = newer
+        if newer is None:
+            self.newest = older
+        else:
+            newer.older = older
+        self.count -= 1
+        origin = slot.origin
+        older, newer = slot.older_of_origin, slot.newer_of_origin
+        if older is None:
+            origin.oldest = newer
+        else:
+            older.newer_of_origin = newer
+        if newer is None:
+            origin.newest = older
+        else:
+            newer.older_of_origin = older
+        origin.idle -= 1
+        # Its neighbours shall not live for as long as it does.
+        slot.older = slot.newer = slot.older_of_origin = slot.newer_of_origin = None
         if slot.lifetime != self.expiry:
             shorter = self._shorter[slot.lifetime]
             del shorter[slot]
             if not shorter:
                 del self._shorter[slot.lifetime]
 
-    def by_expiry(self) -> list[OrderedDict[Slot, None]]:
-        return [self.order, *self._shorter.values()]
+    def expired(self, now: float) -> list[Slot]:
+        """Those whose time is up."""
+        slots: list[Slot] = []
+        for ordering in self._shorter.values():
+            slots += takewhile(lambda slot: slot.expires_at <= now, ordering)
+        oldest = self.oldest
+        while oldest is not None and oldest.expires_at <= now:
+            if oldest.lifetime == self.expiry:
+                slots.append(oldest)
+            oldest = oldest.newer
+        return slots
 
     def next_expiry(self) -> float:
-        return min((first(slots).expires_at for slots in self.by_expiry() if slots), default=inf)
+        due = inf if self.oldest is None else self.oldest.expires_at
+        return min([due, *(first(slots).expires_at for slots in self._shorter.values())])
 
 
 def first(slots: OrderedDict[Slot, None]) -> Slot:

@@ -69,6 +69,8 @@ class PoolState:
         all CLOSED now: whatever is still said about them has no effect."""
         slots = self.slots()
         for slot in slots:
+            if slot.state == IDLE:
+                self._idle.remove(slot)
             slot.state = CLOSED
             slot.waiter = slot.riders = None
         self._start_empty()
@@ -97,7 +99,7 @@ class PoolState:
     def next_expiry(self) -> float | None:
         """When `expire` will next have something to do; None if nothing is idle that expires."""
         when = self._idle.next_expiry()
-        if self._idle.order:
+        if self._idle.count:
             when = min(when, self._next_aging())
         return None if when == inf else when
 
@@ -106,17 +108,17 @@ class PoolState:
 
     def counts(self, key: Hashable) -> OriginStats:
         origin = self._origins.get(key)
-        return Tally().snapshot(0) if origin is None else origin.snapshot(len(origin.idle))
+        return Tally().snapshot(0) if origin is None else origin.snapshot(origin.idle)
 
     def stats(self) -> PoolStats:
-        origins = {key: state.snapshot(len(state.idle)) for key, state in self._origins.items()}
-        total = self._total.snapshot(len(self._idle.order))
+        origins = {key: state.snapshot(state.idle) for key, state in self._origins.items()}
+        total = self._total.snapshot(self._idle.count)
         return PoolStats(*total, origins=MappingProxyType(origins))
 
     @property
     def is_ready(self) -> bool:
         """Whether any connection can be used at once. To look at, even without a lock."""
-        return bool(self._idle.order or self._with_room)
+        return bool(self._idle.count or self._with_room)
 
     def request_count(self) -> int:
         """Requests that have a connection, or one that is being made for them."""
@@ -126,11 +128,11 @@ class PoolState:
     def is_busy(self) -> bool:
         """Whether any connection is in use, or being made."""
         total = self._total
-        return total.live - total.closing > len(self._idle.order)
+        return total.live - total.closing > self._idle.count
 
     def describe(self, key: Hashable) -> str:
         """Why a request for `key` has no connection: the text of a PoolTimeout."""
-        pool = self._total.snapshot(len(self._idle.order))
+        pool = self._total.snapshot(self._idle.count)
         return (
             f"no connection became free; pool: {pool.text()} "
             f"(max_connections={self.max_connections}); this origin: {self.counts(key).text()} "

@@ -91,8 +91,9 @@ class ResponseStream(SyncByteStream):
             self.close()
 
     def _take_trailers(self) -> None:
-        if self._connection.trailers:
-            self._extensions["trailers"] = self._connection.trailers
+        trailers = self._connection.trailers_of(self._exchange)
+        if trailers:
+            self._extensions["trailers"] = trailers
 
     def let_go(self) -> None:
         """This response is closed, and its exchange goes on: another one answers it."""

@@ -13,7 +13,7 @@ from .._backends.sync import SyncBackend
 from .._backends.base import NetworkBackend, NetworkStream, Resolver, SocketOption
 from .._concurrency import Task
 from .._exceptions import LocalProtocolError, TransportError
-from .._models import URL, Extensions, Headers, Origin, Response
+from .._models import URL, Extensions, Headers, Origin, Response, agreed_terms
 from .._options import (
     DEFAULT_CONNECTION_WINDOW,
     DEFAULT_MAX_CONCURRENT_STREAMS,
@@ -155,14 +155,10 @@ class HTTPConnection(Dialer, Transport):
                 self.connect(exchange)
             response = self.handle(exchange)
             # There is no other connection on which a challenge could be answered.
-            if not exchange.forwards or not self._may_be_kept():
+            if not exchange.forwards or not HTTP11Connection.may_be_kept(exchange):
                 return response
             if not answer_challenge(exchange, response):
                 return response
-
-    def _may_be_kept(self) -> bool:
-        assert isinstance(self.open_connection, HTTP11Connection)  # as all to proxies are
-        return self.open_connection.may_be_kept()
 
     def _take_route(self, exchange: Exchange, proxy: Proxy) -> None:
         exchange.send_through(proxy, self._options.http1)
@@ -203,7 +199,6 @@ class HTTPConnection(Dialer, Transport):
 
             http2 = self._options.http2_options or HTTP2Options()
             shared = HTTP2Connection.made_by_pool(self.origin, stream, http2, self._clock)
-            shared.description = self._describe(stream, None)[:6]
             shared.falls_back = self._options.http1 and self.origin.scheme == b"https"
             self.open_connection = shared
         else:
@@ -215,7 +210,7 @@ class HTTPConnection(Dialer, Transport):
                 http1_engine=self._options.http1_engine,
                 clock=self._clock,
             )
-            self.open_connection.description = self._describe(stream, self._options.http1_engine)
+        self._describe(stream, self.open_connection)
         self._close_if_given_up(self.open_connection)
 
     def _close_if_given_up(
@@ -225,17 +220,18 @@ class HTTPConnection(Dialer, Transport):
         if self._reason_closed is not None:
             opened.shut(self._reason_closed)
 
-    def _describe(self, stream: NetworkStream, engine: str | None) -> tuple[Any, ...]:
+    def _describe(
+        self, stream: NetworkStream, opened: HTTP11Connection | HTTP2Connection
+    ) -> None:
         """The plain values of the `connection` extension, which outlive the stream."""
         tls = stream.get_extra_info("ssl_object")
-        return (
-            self.id,
-            stream.get_extra_info("client_addr"),
-            stream.get_extra_info("server_addr"),
+        opened.id = self.id
+        opened.local_address = stream.get_extra_info("client_addr")
+        opened.remote_address = stream.get_extra_info("server_addr")
+        opened.terms = agreed_terms(
             None if tls is None else tls.selected_alpn_protocol(),
             None if tls is None else tls.version(),
             None if self.proxy is None else str(self.proxy),
-            engine,
         )
 
     # Closing and reading

@@ -17,12 +17,12 @@ from typing import Any
 from .._backends.base import NetworkStream
 from .._concurrency import shielded
 from .._exceptions import LocalProtocolError, PoolClosed, TransportError
-from .._models import URL, Extensions, Headers, Origin, Response
+from .._models import NO_TERMS, URL, Extensions, Headers, Origin, Response
 from .._options import DEFAULT_MAX_HEADER_BYTES, DEFAULT_MAX_HEADER_COUNT
 from .._protocol.engine import choose_engine
 from .._protocol.events import END, NEED_DATA, ResponseHead
 from .._protocol.exchange import Exchange
-from .._protocol.http11 import HTTP11Protocol
+from .._protocol.http11 import protocol_maker
 from .body import ResponseStream, TunnelStream
 from .messages import HTTP11Messages
 from .transport import Transport, make_exchange
@@ -45,11 +45,17 @@ class HTTP11Connection(HTTP11Messages, Transport):
         "_exchange",
         "_is_watchable",
         "_is_watched",
-        "description",
+        "_new_protocol",
+        "http1_engine",
+        "id",
+        "is_handed_over",
+        "local_address",
         "origin",
         "reason_closed",
+        "remote_address",
         "request_count",
         "slot",
+        "terms",
     )
 
     def __init__(
@@ -65,18 +71,21 @@ class HTTP11Connection(HTTP11Messages, Transport):
         self.origin = origin
         self.request_count = 0
         self.reason_closed: str | None = None
-        name, head_parser = choose_engine(http1_engine)
-        # The id, the two addresses, ALPN, the version of TLS, the proxy and the engine.
-        self.description: tuple[Any, ...] = (None, None, None, None, None, None, name)
+        self.http1_engine = choose_engine(http1_engine)[0]
+        # What its owner knows of it.
+        self.id: int | None = None
+        self.local_address: Any = None
+        self.remote_address: Any = None
+        self.terms = NO_TERMS
         self.slot: Any = None  # where its pool has it
+        self.is_handed_over = False  # the stream has left HTTP: 101, or 2xx to CONNECT
         self._is_watchable = True  # until the stream says otherwise
         self._is_watched = False
         self._stream = stream
         self._clock = clock
-        self._protocol = HTTP11Protocol(
-            head_parser, max_head_bytes=max_header_bytes, max_header_count=max_header_count
+        self._new_protocol = protocol_maker(
+            self.http1_engine, max_header_bytes, max_header_count
         )
-        self._head: ResponseHead | None = None
         self._is_cut_short = False
         self._exchange: Exchange | None = None  # the one in progress
 
@@ -101,15 +110,16 @@ class HTTP11Connection(HTTP11Messages, Transport):
         self._exchange = exchange
         self.request_count += 1
         exchange.phase = "send"
+        exchange.protocol = protocol = self._new_protocol()
         try:
             if exchange.plan.protocol is not None:
                 raise LocalProtocolError("an extended CONNECT needs HTTP/2 (RFC 8441)")
-            first = self._protocol.start(exchange.plan)
+            first = protocol.start(exchange.plan)
             if exchange.trace is not None:
                 head = self._exchange_traced(exchange, first)
             else:
                 self._write(exchange, first)
-                if not self._protocol.request_complete:
+                if not protocol.request_complete:
                     self._send_body(exchange)
                 head = self._receive_head(exchange)
             return self._response(exchange, head)
@@ -127,15 +137,15 @@ class HTTP11Connection(HTTP11Messages, Transport):
         return head
 
     def _response(self, exchange: Exchange, head: ResponseHead) -> Response:
-        number, local, remote, alpn, tls, proxy, engine = self.description
+        alpn, tls, proxy = self.terms
         connection = {
-            "id": number,
-            "local_address": local,
-            "remote_address": remote,
+            "id": self.id,
+            "local_address": self.local_address,
+            "remote_address": self.remote_address,
             "alpn": alpn,
             "tls_version": tls,
             "proxy": proxy,
-            "http1_engine": engine,
+            "http1_engine": self.http1_engine,
             "reused": self.request_count > 1,
             "request_number": self.request_count,
         }
@@ -145,10 +155,11 @@ class HTTP11Connection(HTTP11Messages, Transport):
             "network_stream": self._stream,
             "connection": connection,
         }
-        if self._protocol.switched:
+        if exchange.protocol.switched:
+            self.is_handed_over = True
             # Whoever holds the stream holds the response; the body must not hold both in a cycle.
             body = ResponseStream(self, exchange, {})
-            leftover = self._protocol.leftover()
+            leftover = exchange.protocol.leftover()
             tunnel = TunnelStream(self._stream, leftover, self, body)
             extensions["network_stream"] = tunnel
         else:
@@ -164,12 +175,12 @@ class HTTP11Connection(HTTP11Messages, Transport):
 
     def take_body(self, exchange: Exchange) -> bytes | None:
         """The whole body, where nothing of it is left to wait for and its length was known."""
-        return self._protocol.whole_body() if self._exchange is exchange else None
+        return exchange.protocol.whole_body() if self._exchange is exchange else None
 
     def receive_body(self, exchange: Exchange) -> bytes:
         """The next piece of the body; ``b""`` at its end, when the exchange is over."""
         exchange.phase = "receive body"
-        protocol = self._protocol
+        protocol = exchange.protocol
         try:
             event = protocol.next_event()
             while event is NEED_DATA:
@@ -191,23 +202,23 @@ class HTTP11Connection(HTTP11Messages, Transport):
         """The response is done with, read or not: keep the connection, or close it."""
         if self._exchange is not exchange:
             return
-        protocol = self._protocol
+        protocol = exchange.protocol
         if protocol.keep_alive and not self._is_cut_short:
-            self._exchange = self._head = None
-            protocol.rest()
-            self._give_back(True)
+            self._exchange = None
+            self._give_back(True, protocol.keep_alive_timeout)
         elif protocol.switched or protocol.response_complete:
             self._release(exchange)
         elif self._drain(exchange):
             self.finish(exchange)
 
-    def may_be_kept(self) -> bool:
+    @staticmethod
+    def may_be_kept(exchange: Exchange) -> bool:
         """Whether closing the response may leave a connection that can be used."""
-        return self._protocol.keep_alive or self._protocol.may_drain(DRAIN_SIZE)
+        return exchange.protocol.keep_alive or exchange.protocol.may_drain(DRAIN_SIZE)
 
     def _drain(self, exchange: Exchange) -> bool:
         """Read a short rest of an unread body (P9); false if the connection was closed instead."""
-        protocol = self._protocol
+        protocol = exchange.protocol
         deadline = self._clock() + DRAIN_SECONDS
         left = DRAIN_SIZE
         try:
@@ -233,16 +244,16 @@ class HTTP11Connection(HTTP11Messages, Transport):
         """Close the connection, and give its place back."""
         if self._exchange is not exchange:
             return
-        self._exchange = self._head = None
+        self._exchange = None
         try:
             self._close(exchange)
         finally:  # closing may have been cancelled, or have met a trace that raises
             self._give_back(False)
 
-    def _give_back(self, reusable: bool) -> None:
+    def _give_back(self, reusable: bool, keep_alive_timeout: int | None = None) -> None:
         slot = self.slot  # another thread may close the pool meanwhile
         if slot is not None:
-            slot.pool.released(slot, reusable)
+            slot.pool.released(slot, reusable, keep_alive_timeout)
 
     def _close(self, exchange: Exchange) -> None:
         if self.reason_closed is not None:
@@ -250,14 +261,14 @@ class HTTP11Connection(HTTP11Messages, Transport):
         if exchange.trace is None:
             self.shut("not reusable")
             return
-        info = {"connection": self.description[0]}
+        info = {"connection": self.id}
         close = exchange.trace.run_always
         close("connection.close", info, self.shut, "not reusable")
 
     def _abandon(self, exchange: Exchange, exc: BaseException) -> None:
         """The exchange failed or was cancelled: close without waiting, and complete the error."""
         pool_closed = self.reason_closed == "pool closed"
-        exchange.answered = self._protocol.has_response_bytes
+        exchange.answered = exchange.protocol.has_response_bytes
         try:
             self.shut("error")
         finally:
@@ -288,7 +299,7 @@ class HTTP11Connection(HTTP11Messages, Transport):
             self.reason_closed = reason
         if self._exchange is not None or self._is_cut_short:
             return self._stream.abort()
-        if self._protocol.switched:
+        if self.is_handed_over:
             return False  # what the caller wrote is still to reach the peer: `close` sees to it
         return self._stream.close_nowait()
 
@@ -314,20 +325,9 @@ class HTTP11Connection(HTTP11Messages, Transport):
     def network_stream(self) -> NetworkStream:
         return self._stream
 
-    @property
-    def keep_alive_timeout(self) -> int | None:
-        """Seconds for which the server said it keeps the idle connection open."""
-        return self._protocol.keep_alive_timeout
-
-    @property
-    def trailers(self) -> Headers:
-        """The trailer fields of the latest response, once its body has ended."""
-        return self._protocol.trailers
-
-    @property
-    def is_handed_over(self) -> bool:
-        """Whether the stream has left HTTP: 101, or 2xx to CONNECT."""
-        return self._protocol.switched
+    def trailers_of(self, exchange: Exchange) -> Headers:
+        """The trailer fields of a response whose body has ended."""
+        return exchange.protocol.trailers
 
     def serves(self, exchange: Exchange) -> bool:
         return self._exchange is exchange

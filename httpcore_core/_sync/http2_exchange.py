@@ -319,8 +319,8 @@ class HTTP2Exchange:
 
     # The end
 
-    @property
-    def trailers(self) -> Headers:
+    def trailers_of(self, exchange: Exchange) -> Headers:
+        """The trailer fields, once the body has ended."""
         return self.stream.trailers
 
     @property

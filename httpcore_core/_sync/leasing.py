@@ -76,7 +76,10 @@ class PoolLeasing(PoolContexts):
         try:
             trace.emit("pool.acquire.complete", {"return_value": value})
         except BaseException:
-            self.released(slot, True)
+            with self._lock:
+                self._policy.return_unused(slot, self._now())
+            self._rest(slot)
+            self._settle()
             raise
         return slot
 
@@ -282,16 +285,20 @@ class PoolLeasing(PoolContexts):
 
     # Giving back
 
-    def released(self, slot: Slot, reusable: bool) -> None:
-        """The response on the slot's connection is over."""
+    def released(
+        self, slot: Slot, reusable: bool, keep_alive_timeout: int | None = None
+    ) -> None:
+        """The response on the slot's connection is over. The server may have said for how many
+        seconds it keeps the idle connection open."""
         if is_held_here(self._lock):  # closed by a finaliser
             if not slot.shared:
                 slot.connection.shut_at_once("dropped")
             self._dropped.append(slot)
             return
-        timeout = slot.connection.open_connection.keep_alive_timeout if reusable else None
         with self._lock:
-            self._policy.release(slot, self._now(), reusable=reusable, keepalive_timeout=timeout)
+            self._policy.release(
+                slot, self._now(), reusable=reusable, keepalive_timeout=keep_alive_timeout
+            )
             waiters = self._policy.take_wake() if self._policy.wake else ()
         for waiter in waiters:
             waiter.event.set()

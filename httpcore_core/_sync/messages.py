@@ -21,7 +21,6 @@ from .._exceptions import (
 )
 from .._protocol.events import NEED_DATA, Event, Informational, ResponseHead
 from .._protocol.exchange import CLOCK_SLACK, Exchange
-from .._protocol.http11 import HTTP11Protocol
 
 SLICE_SIZE = 1024 * 1024
 SLICE_SIZE_WITH_DEADLINE = 64 * 1024
@@ -29,23 +28,22 @@ SLICE_SIZE_WITH_DEADLINE = 64 * 1024
 
 
 class HTTP11Messages:
-    """The part of a connection that moves messages; its state is the connection's."""
+    """The part of a connection that moves messages; its state is the connection's, and what
+    belongs to one exchange is that exchange's."""
 
-    __slots__ = ("_clock", "_head", "_is_cut_short", "_protocol", "_stream")
+    __slots__ = ("_clock", "_is_cut_short", "_stream")
 
     _stream: NetworkStream
     _clock: Callable[[], float]
-    _protocol: HTTP11Protocol
-    _head: ResponseHead | None  # the response's, once it has arrived
     _is_cut_short: bool  # part of a request was not sent, so that no other can follow
 
     # Sending
 
     def _send_body(self, exchange: Exchange) -> None:
         """What has not left with the head."""
-        protocol = self._protocol
+        protocol = exchange.protocol
         plan = exchange.plan
-        if protocol.request_complete or self._head is not None:  # answered before its end
+        if protocol.request_complete or exchange.head is not None:  # answered before its end
             return
         if protocol.awaiting_continue and not self._may_continue(exchange):
             return
@@ -64,7 +62,7 @@ class HTTP11Messages:
         iterator = exchange.stream.__iter__()
         try:
             for chunk in iterator:
-                data = self._protocol.send_data(chunk)
+                data = exchange.protocol.send_data(chunk)
                 if data and not self._upload(exchange, data):
                     return False
             return True
@@ -94,7 +92,7 @@ class HTTP11Messages:
             sent += count
             if count < len(part) and self._read_early(exchange):
                 self._is_cut_short = True
-                if self._protocol.switched:  # RFC 9110, section 7.8
+                if exchange.protocol.switched:  # RFC 9110, section 7.8
                     raise RemoteProtocolError("the server switched protocols too early")
                 return False
         return True
@@ -115,7 +113,7 @@ class HTTP11Messages:
 
     def _may_continue(self, exchange: Exchange) -> bool:
         """Wait for 100 Continue; false if a final answer came instead (RFC 9110, 10.1.1)."""
-        protocol = self._protocol
+        protocol = exchange.protocol
         deadline = self._clock() + exchange.expect_continue
         while protocol.awaiting_continue:
             budget = exchange.budget(max(deadline - self._clock(), 0.0), self._clock())
@@ -132,8 +130,8 @@ class HTTP11Messages:
 
     def _read_early(self, exchange: Exchange, budget: float | None = 0.0) -> bool:
         """Read once while sending; true if the final head has arrived."""
-        data = self._stream.read(self._protocol.read_size, budget)
-        return self._take_head(exchange, self._protocol.receive(data))
+        data = self._stream.read(exchange.protocol.read_size, budget)
+        return self._take_head(exchange, exchange.protocol.receive(data))
 
     def _was_answered(self, exchange: Exchange) -> bool:
         """After a failed write: whether a final head is there to be read, without waiting. What
@@ -149,27 +147,27 @@ class HTTP11Messages:
 
     def _take_head(self, exchange: Exchange, event: Event) -> bool:
         """Take what has arrived up to the final head, from `event` on; true if that is there."""
-        if self._head is not None:
+        if exchange.head is not None:
             return True
         while event is not NEED_DATA:
             if isinstance(event, ResponseHead):
-                self._head = event
+                exchange.head = event
                 return True
             if isinstance(event, Informational) and exchange.informational is not None:
                 call_back(exchange.informational, event.status, event.headers)
-            event = self._protocol.next_event()
+            event = exchange.protocol.next_event()
         return False
 
     def _receive_head(self, exchange: Exchange) -> ResponseHead:
         exchange.phase = "receive headers"
-        protocol = self._protocol
+        protocol = exchange.protocol
         budget = exchange.timeouts.read
-        while self._head is None:
+        while exchange.head is None:
             if exchange.deadline is not None:
                 budget = exchange.budget(exchange.timeouts.read, self._clock())
             event = protocol.receive(self._stream.read(protocol.read_size, budget))
             if isinstance(event, ResponseHead):
-                self._head = event
+                exchange.head = event
             else:
                 self._take_head(exchange, event)
-        return self._head
+        return exchange.head

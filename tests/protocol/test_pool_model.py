@@ -483,7 +483,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert not policy._aging
         assert not policy._ring
         assert policy._ring.demand == 0
-        assert not policy._idle.order
+        assert not policy._idle.count
         assert not policy._idle._shorter
         for origin in policy._origins.values():
             assert not any((origin.idle, origin.queue, origin.fresh, origin.demand))
