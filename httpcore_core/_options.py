@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ._exceptions import LocalProtocolError
@@ -48,8 +49,7 @@ class Timeouts(NamedTuple):
 
 NO_TIMEOUTS = Timeouts()
 _FIELDS = frozenset(Timeouts._fields)
-_new_tuple = tuple.__new__
-_LONGEST = sys.float_info.max  # what is longer, infinity or a very long int, no clock can add
+_LONGEST = sys.float_info.max
 
 
 def parse_timeouts(value: Any) -> Timeouts:
@@ -58,24 +58,29 @@ def parse_timeouts(value: Any) -> Timeouts:
         return NO_TIMEOUTS
     if not isinstance(value, dict):
         raise _bad_timeout(f"must be a dictionary, not {type(value).__name__}")
-    for name, limit in value.items():
-        if name not in _FIELDS:
-            raise _bad_timeout(f"has the unknown key {name!r}")
-        if limit is None or (type(limit) is float and 0.0 <= limit <= _LONGEST):
-            continue
-        if type(limit) is int and 0 <= limit <= _LONGEST:
+    if not _FIELDS.issuperset(value):
+        unknown = next(name for name in value if name not in _FIELDS)
+        raise _bad_timeout(f"has the unknown key {unknown!r}")
+    get = value.get
+    limits = get("connect"), get("read"), get("write"), get("pool"), get("total")
+    try:
+        return _checked(*limits)
+    except TypeError:  # what cannot be hashed is no number
+        return _checked.__wrapped__(*limits)
+
+
+@lru_cache(maxsize=256, typed=True)  # 1 and True are equal, and only one of them is a duration
+def _checked(*limits: Any) -> Timeouts:
+    """The same few limits come with every request."""
+    for name, limit in zip(Timeouts._fields, limits, strict=True):
+        if limit is None:
             continue
         if isinstance(limit, bool) or not isinstance(limit, (int, float)):
             raise _bad_timeout(f"{name!r} must be a number of seconds or None, not {limit!r}")
         if not limit >= 0:
             raise _bad_timeout(f"{name!r} must not be negative or NaN, but is {limit!r}")
-        if limit > _LONGEST:
-            value = {**value, name: None}
-    get = value.get
-    # A named tuple's own constructor costs three times as much.
-    return _new_tuple(
-        Timeouts, (get("connect"), get("read"), get("write"), get("pool"), get("total"))
-    )
+    # No clock can add what is longer.
+    return Timeouts(*[None if limit is None or limit > _LONGEST else limit for limit in limits])
 
 
 def _bad_timeout(text: str) -> LocalProtocolError:

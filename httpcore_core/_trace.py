@@ -27,7 +27,7 @@ Info = dict[str, Any]
 _KINDS = ("http11", "connection", "pool", "http2", "proxy")
 _DEBUG = 10  # `logging.DEBUG`
 _loggers: dict[str, logging.Logger] = {}  # empty until somebody has imported `logging`
-_are_on: list[Callable[[int], bool]] = []  # their `isEnabledFor`
+_parents: list[logging.Logger] = []  # of all of them, the one
 _SECRET_HEADERS = frozenset(
     (b"authorization", b"cookie", b"proxy-authorization", b"set-cookie", b"set-cookie2")
 )
@@ -60,16 +60,17 @@ def _is_logged() -> bool:
         if "logging" not in sys.modules:
             return False
         _find_loggers()
-    http11, connection, pool, http2, proxy = _are_on
-    is_on = http11(_DEBUG) or connection(_DEBUG) or pool(_DEBUG) or http2(_DEBUG)
-    return is_on or proxy(_DEBUG)
+    http11, connection, pool, http2, proxy = _loggers.values()
+    if http11.level or connection.level or pool.level or http2.level or proxy.level:
+        return any(logger.isEnabledFor(_DEBUG) for logger in _loggers.values())
+    return _parents[0].isEnabledFor(_DEBUG)  # as it is for those which have no level of their own
 
 
 def _find_loggers() -> None:
     import logging
 
     found = {kind: logging.getLogger(f"httpcore_core.{kind}") for kind in _KINDS}
-    _are_on[:] = [logger.isEnabledFor for logger in found.values()]
+    _parents[:] = [logging.getLogger("httpcore_core")]
     _loggers.update(found)
 
 

@@ -153,7 +153,8 @@ class AsyncHTTPConnection(AsyncDialer, AsyncTransport):
         while True:
             if self.open_connection is None:
                 await self.connect(exchange)
-            response = await self.handle(exchange)
+            assert self.open_connection is not None
+            response = await self.open_connection.handle(exchange)
             # There is no other connection on which a challenge could be answered.
             if not exchange.forwards or not AsyncHTTP11Connection.may_be_kept(exchange):
                 return response
@@ -168,11 +169,6 @@ class AsyncHTTPConnection(AsyncDialer, AsyncTransport):
             raise LocalProtocolError("this connection to the proxy is not of the kind it takes")
         if exchange.forwards:
             await address_to_proxy(exchange)
-
-    async def handle(self, exchange: Exchange) -> Response:
-        """Send a checked request over the open connection."""
-        assert self.open_connection is not None
-        return await self.open_connection.handle(exchange)
 
     # Connecting
 

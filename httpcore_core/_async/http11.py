@@ -250,8 +250,8 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
 
     async def _give_back(self, reusable: bool, keep_alive_timeout: int | None = None) -> None:
         slot = self.slot  # another thread may close the pool meanwhile
-        if slot is not None:
-            await slot.pool.released(slot, reusable, keep_alive_timeout)
+        if slot is not None and slot.pool.released(slot, reusable, keep_alive_timeout):
+            await slot.pool.settle()
 
     async def _close(self, exchange: Exchange) -> None:
         if self.reason_closed is not None:

@@ -254,7 +254,8 @@ class AsyncHTTP2Connection(AsyncHTTP2Wire, AsyncTransport):
     async def _give_back(self) -> None:
         slot = self.slot  # another thread may close the pool meanwhile
         if slot is not None:
-            await slot.pool.released(slot, not self.protocol.is_closed)
+            if slot.pool.released(slot, not self.protocol.is_closed):
+                await slot.pool.settle()
         elif self.protocol.is_retiring and not self.protocol.open_streams:
             await self.shut("retired")
 

@@ -43,14 +43,14 @@ class AsyncPoolLeasing(AsyncPoolContexts):
                 slot = self._policy.take_idle(exchange.key, self._now())
             if slot is None or slot.connection.open_connection.begin_use():
                 if self._policy.closing:  # others have expired
-                    spawn_async(self._settle)
+                    spawn_async(self.settle)
                 exchange.reused = True
                 return slot
         except BaseException:
             if slot is not None:
                 with self._lock:
                     self._policy.discard(slot, "error")
-                spawn_async(self._settle)
+                spawn_async(self.settle)
             raise
         with self._lock:
             self._policy.refuse(slot, self._now())
@@ -79,7 +79,7 @@ class AsyncPoolLeasing(AsyncPoolContexts):
             with self._lock:
                 self._policy.return_unused(slot, self._now())
             self._rest(slot)
-            await self._settle()
+            await self.settle()
             raise
         return slot
 
@@ -116,7 +116,7 @@ class AsyncPoolLeasing(AsyncPoolContexts):
                 if given is not None:
                     self._rest(given)
                     self._hand_over_dial(given, exchange)
-                await self._settle()
+                await self.settle()
                 if isinstance(exc, TransportError):
                     exc.located(str(exchange.origin), exchange.phase)
                 raise
@@ -129,7 +129,7 @@ class AsyncPoolLeasing(AsyncPoolContexts):
         self, waiter: Waiter, exchange: Exchange, started: float
     ) -> Slot | None:
         if self._policy.closing or self._policy.wake or self._dropped:
-            await self._settle()
+            await self.settle()
         dial_deadline = None
         while waiter.error is None:
             slot = waiter.slot
@@ -281,20 +281,18 @@ class AsyncPoolLeasing(AsyncPoolContexts):
             with self._lock:
                 self._policy.connected(slot, self._now(), shared=connection.is_http2)
             self._rest(slot)
-        await self._settle()
+        await self.settle()
 
     # Giving back
 
-    async def released(
-        self, slot: Slot, reusable: bool, keep_alive_timeout: int | None = None
-    ) -> None:
+    def released(self, slot: Slot, reusable: bool, keep_alive_timeout: int | None = None) -> bool:
         """The response on the slot's connection is over. The server may have said for how many
-        seconds it keeps the idle connection open."""
+        seconds it keeps the idle connection open. Whether anything is left for `settle`."""
         if is_held_here(self._lock):  # closed by a finaliser
             if not slot.shared:
                 slot.connection.shut_at_once("dropped")
             self._dropped.append(slot)
-            return
+            return False
         with self._lock:
             self._policy.release(
                 slot, self._now(), reusable=reusable, keepalive_timeout=keep_alive_timeout
@@ -304,5 +302,4 @@ class AsyncPoolLeasing(AsyncPoolContexts):
             waiter.event.set()
         if slot.state == IDLE:
             self._rest(slot)
-        if self._policy.closing or self._dropped or self._draining:
-            await self._settle()
+        return bool(self._policy.closing or self._dropped or self._draining)

@@ -159,7 +159,7 @@ class AsyncConnectionPool(AsyncPoolLeasing):
             if slot is None:
                 slot = await self._acquire_traced(exchange)
             try:
-                response: Response = await slot.connection.handle(exchange)
+                response: Response = await slot.connection.open_connection.handle(exchange)
                 if not exchange.forwards or not await answer_challenge(exchange, response):
                     return response
                 continue
@@ -184,7 +184,7 @@ class AsyncConnectionPool(AsyncPoolLeasing):
         try:
             if graceful:
                 self._draining[drained] = None
-            await self._settle()
+            await self.settle()
             if graceful:
                 await drained.wait(graceful)
         finally:
@@ -195,7 +195,7 @@ class AsyncConnectionPool(AsyncPoolLeasing):
             with self._lock:
                 for slot in self._policy.slots():
                     self._policy.discard(slot, "pool closed")
-            await self._settle()
+            await self.settle()
 
     async def reap(self) -> None:
         """Close idle connections that have expired or whose peer has gone. In async code this
@@ -207,7 +207,7 @@ class AsyncConnectionPool(AsyncPoolLeasing):
         for slot in idle:
             if slot.connection.open_connection.is_stale():
                 self._discard_idle(slot)
-        await self._settle()
+        await self.settle()
 
     # Reading
 

@@ -2,13 +2,13 @@
 
 How a connection goes. The policy puts slots that are to be closed on a list (`take_closing`); they
 are closed outside the lock and then reported as `closed`. Only then is their room free, so the
-server never sees more connections than the limit. `_settle` does this, and wakes those who were
+server never sees more connections than the limit. `settle` does this, and wakes those who were
 given something; it is called after every change, and finishes what it took even where its caller
 is cancelled.
 
 How a connection comes back that nobody gave back. The finaliser of a dropped response may run at
 any point of any thread, even one that holds the lock. So it puts the slot on a deque and tries the
-lock without waiting: where it is taken, its holder looks at the deque in the `_settle` to follow.
+lock without waiting: where it is taken, its holder looks at the deque in the `settle` to follow.
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ class AsyncPoolUpkeep(AsyncTransport):
         with self._lock:
             self._policy.expire(self._now())
         self._arm()
-        spawn_async(self._settle)
+        spawn_async(self.settle)
 
     def on_peer_event(self, slot: Slot) -> None:
         """Something arrived on an idle connection: its end, or what nobody asked for."""
         if self._discard_idle(slot):
-            spawn_async(self._settle)
+            spawn_async(self.settle)
 
     def _discard_idle(self, slot: Slot) -> bool:
         """The peer has closed a connection; nothing to do if it is in use after all."""
@@ -113,9 +113,9 @@ class AsyncPoolUpkeep(AsyncTransport):
         if self._policy.closing or self._policy.wake:
             self._wake()
             if self._policy.closing:
-                spawn_async(self._settle)
+                spawn_async(self.settle)
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
         """Wake those who got something, close what has to go; again, until there is no more."""
         while self._policy.closing or self._policy.wake or self._dropped:
             self._wake()
@@ -144,7 +144,7 @@ class AsyncPoolUpkeep(AsyncTransport):
                 await connection.shut(slot.reason)
             finally:
                 self._closed(slot)
-        await self._settle()
+        await self.settle()
 
     def _close_at_once(self, slot: Slot) -> bool:
         """Close without waiting, where that can be done."""
@@ -178,7 +178,7 @@ class AsyncPoolUpkeep(AsyncTransport):
 
     def _reclaim(self) -> None:
         """Free the slots of dropped responses. Where the lock is taken, its holder does it: every
-        change is followed by `_settle`, which looks at `_dropped` after the lock is free."""
+        change is followed by `settle`, which looks at `_dropped` after the lock is free."""
         while self._dropped and not is_held_here(self._lock):
             if not self._lock.acquire(blocking=False):
                 return
@@ -206,4 +206,4 @@ class AsyncPoolUpkeep(AsyncTransport):
         """What a finaliser cannot do: watch what has become idle, close what has to go."""
         while self._resting:
             self._rest(self._resting.popleft())
-        await self._settle()
+        await self.settle()

@@ -63,8 +63,8 @@ _IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_EOF, _DONE, _SWITCHED, _FAILED = range(8
 
 
 class HTTP11Protocol(HTTP11Sender):
-    """The state of an exchange; another one may follow where `keep_alive` allows it. As nothing is
-    left over then, it may just as well begin with an object of its own: idle connections have none.
+    """The state of an exchange, from `start` on; another one may follow where `keep_alive` allows
+    it. As nothing is left over then, it may have an object of its own: an idle connection has none.
 
     The sending methods raise `LocalProtocolError`, `next_event` raises `RemoteProtocolError`; after
     either the connection can only be closed.
@@ -96,7 +96,6 @@ class HTTP11Protocol(HTTP11Sender):
         max_head_bytes: int = 102400,
         max_header_count: int = 1000,
     ) -> None:
-        super().__init__()
         self._max_head_bytes = max_head_bytes
         self._max_header_count = max_header_count
         self._parse_head = head_parser
@@ -104,30 +103,25 @@ class HTTP11Protocol(HTTP11Sender):
         self._eof = False
         self._state = _IDLE
         self._persists = True
-        self._left = 0  # bytes of a body of known length that are still to come
-        self._chunks: ChunkedDecoder | None = None
-        self._searched = 0  # bytes at the start of the buffer in which no head ends
+        self.request_complete = True
         self.switched = False  # the connection has left HTTP: 101, or 2xx to a CONNECT
-        self.has_response_bytes = False
-        self.keep_alive_timeout: int | None = None
-        self.read_size = READ_SIZE
-        self.trailers: Headers = NO_TRAILERS
 
     # Sending
 
     def start(self, plan: RequestPlan) -> bytes:
         """Begin an exchange; returns what to write first: the head, and the body if it is in
         memory, small, and need not wait. `plan` has been checked already."""
-        if not self.keep_alive:
+        if self._state != _IDLE and not self.keep_alive:
             raise LocalProtocolError("this connection cannot take another request")
         self._state = _HEAD
+        self._left = 0  # bytes of a body of known length that are still to come
+        self._chunks: ChunkedDecoder | None = None
+        self._searched = 0  # bytes at the start of the buffer in which no head ends
         self._informational_bytes = self._informational_count = 0
         self.has_response_bytes = False
-        self.keep_alive_timeout = None
+        self.keep_alive_timeout: int | None = None
         self.read_size = READ_SIZE
-        if self._chunks is not None:
-            self._chunks = None
-            self.trailers = NO_TRAILERS
+        self.trailers: Headers = NO_TRAILERS
         return self._start_sending(plan)
 
     @property
@@ -171,9 +165,13 @@ class HTTP11Protocol(HTTP11Sender):
         """Take the whole body, if its length is known and all of it has been received."""
         if self._state == _DONE:
             return b""
-        if self._state == _LENGTH and len(self._buffer) >= self._left:
+        if self._state != _LENGTH or len(self._buffer) < self._left:
+            return None
+        if len(self._buffer) > self._left:
             return self._read_length()
-        return None
+        body, self._buffer = bytes(self._buffer), b""
+        self._state = _DONE
+        return body
 
     def next_event(self) -> Event:
         """Say what has been received next. Raises `RemoteProtocolError`."""
@@ -319,7 +317,7 @@ class HTTP11Protocol(HTTP11Sender):
         """Whether another request may be sent: RFC 9112, section 9.3, and nothing left over."""
         return (
             self._persists
-            and self._state in (_DONE, _IDLE)
+            and (self._state == _DONE or self._state == _IDLE)
             and self.request_complete
             and not self._buffer
             and not self._eof

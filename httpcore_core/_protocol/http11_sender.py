@@ -26,27 +26,21 @@ class HTTP11Sender:
         "request_complete",
     )
 
-    _plan: RequestPlan
-
-    def __init__(self) -> None:
-        self._to_send = 0  # bytes of the request's body still to be given to `send_data`
-        self._held_back: bytes | None = None  # what completes a body of declared length
-        self.request_complete = True
-        self.awaiting_continue = False
+    request_complete: bool
 
     def _start_sending(self, plan: RequestPlan) -> bytes:
         self._plan = plan
-        self._held_back = None
-        self._to_send = plan.content_length or 0
+        self._held_back: bytes | None = None  # what completes a body of declared length
+        self._to_send = plan.content_length or 0  # bytes still to be given to `send_data`
         self.request_complete = plan.content_length == 0
         self.awaiting_continue = plan.expect_continue
-        lines = [b"%b %b HTTP/1.1" % (plan.method, plan.target)]  # RFC 9112, section 3
-        lines += [name + b": " + value for name, value in plan.headers]
-        lines.append(b"\r\n")
+        fields = b"\r\n".join(map(b": ".join, plan.headers))
+        # RFC 9112, sections 3 and 5.
+        head = b"%b %b HTTP/1.1\r\n%b\r\n\r\n" % (plan.method, plan.target, fields)
         if not self.request_complete and self._may_join(plan):
             assert plan.body is not None
-            lines[-1] += self.send_data(plan.body) + self.end_of_body()
-        return b"\r\n".join(lines)
+            return head + self.send_data(plan.body) + self.end_of_body()
+        return head
 
     @staticmethod
     def _may_join(plan: RequestPlan) -> bool:

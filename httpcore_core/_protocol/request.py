@@ -184,7 +184,8 @@ def _read_fields(plan: RequestPlan) -> bytes | None:
             if len(value) > 300 or not _is_host_field(value):
                 raise _refuse(f"illegal Host {shown(value)}")
         elif kind == _CONNECTION:
-            plan.close |= b"close" in [token.strip() for token in value.lower().split(b",")]
+            if value != b"keep-alive":
+                plan.close |= b"close" in [token.strip() for token in value.lower().split(b",")]
         elif kind == _UPGRADE:
             plan.upgrade = True
         elif kind == _EXPECT:

@@ -153,7 +153,8 @@ class HTTPConnection(Dialer, Transport):
         while True:
             if self.open_connection is None:
                 self.connect(exchange)
-            response = self.handle(exchange)
+            assert self.open_connection is not None
+            response = self.open_connection.handle(exchange)
             # There is no other connection on which a challenge could be answered.
             if not exchange.forwards or not HTTP11Connection.may_be_kept(exchange):
                 return response
@@ -168,11 +169,6 @@ class HTTPConnection(Dialer, Transport):
             raise LocalProtocolError("this connection to the proxy is not of the kind it takes")
         if exchange.forwards:
             address_to_proxy(exchange)
-
-    def handle(self, exchange: Exchange) -> Response:
-        """Send a checked request over the open connection."""
-        assert self.open_connection is not None
-        return self.open_connection.handle(exchange)
 
     # Connecting
 

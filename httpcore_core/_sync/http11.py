@@ -83,9 +83,7 @@ class HTTP11Connection(HTTP11Messages, Transport):
         self._is_watched = False
         self._stream = stream
         self._clock = clock
-        self._new_protocol = protocol_maker(
-            self.http1_engine, max_header_bytes, max_header_count
-        )
+        self._new_protocol = protocol_maker(self.http1_engine, max_header_bytes, max_header_count)
         self._is_cut_short = False
         self._exchange: Exchange | None = None  # the one in progress
 
@@ -252,8 +250,8 @@ class HTTP11Connection(HTTP11Messages, Transport):
 
     def _give_back(self, reusable: bool, keep_alive_timeout: int | None = None) -> None:
         slot = self.slot  # another thread may close the pool meanwhile
-        if slot is not None:
-            slot.pool.released(slot, reusable, keep_alive_timeout)
+        if slot is not None and slot.pool.released(slot, reusable, keep_alive_timeout):
+            slot.pool.settle()
 
     def _close(self, exchange: Exchange) -> None:
         if self.reason_closed is not None:

@@ -254,7 +254,8 @@ class HTTP2Connection(HTTP2Wire, Transport):
     def _give_back(self) -> None:
         slot = self.slot  # another thread may close the pool meanwhile
         if slot is not None:
-            slot.pool.released(slot, not self.protocol.is_closed)
+            if slot.pool.released(slot, not self.protocol.is_closed):
+                slot.pool.settle()
         elif self.protocol.is_retiring and not self.protocol.open_streams:
             self.shut("retired")
 

@@ -159,7 +159,7 @@ class ConnectionPool(PoolLeasing):
             if slot is None:
                 slot = self._acquire_traced(exchange)
             try:
-                response: Response = slot.connection.handle(exchange)
+                response: Response = slot.connection.open_connection.handle(exchange)
                 if not exchange.forwards or not answer_challenge(exchange, response):
                     return response
                 continue
@@ -184,7 +184,7 @@ class ConnectionPool(PoolLeasing):
         try:
             if graceful:
                 self._draining[drained] = None
-            self._settle()
+            self.settle()
             if graceful:
                 drained.wait(graceful)
         finally:
@@ -195,7 +195,7 @@ class ConnectionPool(PoolLeasing):
             with self._lock:
                 for slot in self._policy.slots():
                     self._policy.discard(slot, "pool closed")
-            self._settle()
+            self.settle()
 
     def reap(self) -> None:
         """Close idle connections that have expired or whose peer has gone. In async code this
@@ -207,7 +207,7 @@ class ConnectionPool(PoolLeasing):
         for slot in idle:
             if slot.connection.open_connection.is_stale():
                 self._discard_idle(slot)
-        self._settle()
+        self.settle()
 
     # Reading
 
