@@ -167,3 +167,10 @@ class UnsupportedProtocol(TransportError):
 
 class PoolClosed(TransportError):
     """The pool was closed, before or during the request."""
+
+
+def may_go_on(error: BaseException) -> bool:
+    """Whether `error`, raised by a write, is a time limit or a cancellation, after which a stream
+    can tell what it has taken. After an interrupt, which comes anywhere, none can."""
+    interrupts = (Exception, KeyboardInterrupt, SystemExit)
+    return isinstance(error, WriteTimeout) or not isinstance(error, interrupts)

@@ -115,7 +115,7 @@ class TLSEngine:
 
     # Receiving
 
-    def feed(self, ciphertext: bytes) -> None:
+    def feed(self, ciphertext: bytes | memoryview) -> None:
         """Take what the network stream brought; ``b""`` is its end."""
         with self._lock:
             self._is_quiet = False

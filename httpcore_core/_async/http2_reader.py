@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .._backends.base import AsyncNetworkStream, may_go_on
+from .._backends.base import AsyncNetworkStream
 from .._concurrency import AsyncEvent, Lock
-from .._exceptions import ReadError, ReadTimeout, TransportError
+from .._exceptions import ReadError, ReadTimeout, TransportError, may_go_on
 from .._protocol.http2 import HTTP2Protocol, HTTP2Stream
 from .._protocol.http2_keepalive import KeepAlive
 

@@ -44,9 +44,10 @@ from .._exceptions import (
     TransportError,
     WriteError,
     WriteTimeout,
+    may_go_on,
 )
 from .async_tls_handshake import READ_SIZE, Clock, shake_hands
-from .base import AsyncNetworkStream, may_go_on
+from .base import AsyncNetworkStream
 
 if TYPE_CHECKING:
     import ssl
@@ -126,7 +127,7 @@ class AsyncTLSStream(AsyncNetworkStream):
                     await self._answer(left)
                     if deadline is not None:
                         left = max(deadline - self._clock(), 0.0)
-                engine.feed(await self._stream.read(READ_SIZE, left))
+                await self._stream.read_to(engine.feed, READ_SIZE, left)
                 self._has_fed = True
                 data = engine.decrypt(max_bytes)
                 if data is not None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._exceptions import LocalProtocolError, ReadError, ReadTimeout, WriteError, WriteTimeout
 from .asyncio_protocol import CLOCK_STEP, PIECE, SocketProtocol, give_back
-from .base import AsyncNetworkStream
+from .base import AsyncNetworkStream, Sink
 from .polling import readable_poll
 from .sockets import read_error, stream_info, write_error
 
@@ -78,6 +78,21 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
             finally:
                 self._reader = None
         return self._take(max_bytes) if self._received else self._end()
+
+    async def read_to(self, sink: Sink, max_bytes: int, timeout: float | None = None) -> None:
+        if timeout is not None and timeout <= 0.0:
+            sink(await self.read(max_bytes, timeout))
+            return
+        await self.read(0, timeout)  # which waits, takes nothing, and raises what is to be raised
+        held = self._held
+        if held is None or self._is_closed:
+            sink(self._take(max_bytes) if self._received else self._end())
+            return
+        stop = min(self._offset + max_bytes, self._held_size)
+        sink(held[self._offset : stop])
+        self._offset = stop
+        if stop == self._held_size:
+            self._let_held_go(held)
 
     def read_nowait(self, max_bytes: int) -> bytes | None:
         if self._received:
@@ -137,13 +152,17 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
         if stop < size:
             self._offset = stop
             return held[start:stop].tobytes()
-        self._held, self._offset = None, 0
-        self._received -= size
         data = held[start:size].tobytes()
+        self._let_held_go(held)
+        return data
+
+    def _let_held_go(self, held: memoryview) -> None:
+        """All of it has been read."""
+        self._held, self._offset = None, 0
+        self._received -= self._held_size
         give_back(held)
         if self._is_paused and not self._received:
             self._resume_reading()
-        return data
 
     def _take_part(self, max_bytes: int) -> bytes:
         chunks, start = self._chunks, self._offset

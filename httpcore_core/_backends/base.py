@@ -3,8 +3,8 @@
 A backend of your own needs the methods marked *required*; the others have defaults that work, and
 our own backends override them to be faster or finer. Whatever goes wrong is raised as one of our
 exceptions with the low-level error as its ``__cause__``; cancellation passes through unchanged.
-`timeout` is in seconds and bounds the one call; None waits for ever, 0 means "only what can be done
-without waiting". The contract is written twice; what is said of both is on the sync side.
+`timeout` is in seconds and bounds the one call; None waits for ever, 0 does not wait. The contract
+is written twice; what is said of both is on the sync side.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from .._exceptions import ConnectError, ConnectTimeout, ProxyError, TransportError, WriteTimeout
+from .._exceptions import ConnectError, ConnectTimeout, ProxyError, TransportError
 from .._trace import AsyncTracer, Tracer
 from .names import is_address
 
@@ -25,21 +25,14 @@ SocketOption: TypeAlias = (
 )
 """The arguments of `socket.setsockopt`."""
 
+Sink: TypeAlias = Callable[[bytes | memoryview], object]
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
 """Host and port to IP addresses, best first. In async code it may be ``async def``."""
-
 AsyncResolver: TypeAlias = Callable[[str, int], Sequence[str] | Awaitable[Sequence[str]]]
 
 
 class TimerHandle(Protocol):
     def cancel(self) -> object: ...
-
-
-def may_go_on(error: BaseException) -> bool:
-    """Whether `error`, raised by a write, is a time limit or a cancellation, after which a stream
-    can tell what it has taken. After an interrupt, which comes anywhere, none can."""
-    interrupts = (Exception, KeyboardInterrupt, SystemExit)
-    return isinstance(error, WriteTimeout) or not isinstance(error, interrupts)
 
 
 class NetworkStream:
@@ -97,6 +90,11 @@ class NetworkStream:
         return None
 
     # Optional
+
+    def read_to(self, sink: Sink, max_bytes: int, timeout: float | None = None) -> None:
+        """Read, and give what has come to `sink`, which is done with it when it returns: a stream
+        that has it in a buffer of its own need not copy it."""
+        sink(self.read(max_bytes, timeout))
 
     def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
         """Write `buffer`, but stop as soon as a read would not wait; return how much was written.
@@ -282,6 +280,9 @@ class AsyncNetworkStream:
         return None
 
     # Optional
+
+    async def read_to(self, sink: Sink, max_bytes: int, timeout: float | None = None) -> None:
+        sink(await self.read(max_bytes, timeout))
 
     async def write_until_readable(self, buffer: bytes, timeout: float | None = None) -> int:
         await self.write(buffer, timeout)

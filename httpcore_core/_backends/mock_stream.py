@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .._exceptions import ConnectTimeout
-from .base import AsyncNetworkStream, NetworkStream, may_go_on
+from .._exceptions import ConnectTimeout, may_go_on
+from .base import AsyncNetworkStream, NetworkStream
 from .mock_clock import FOREVER, Timer, VirtualClock, Waiting, call_soon, play, play_async
 from .mock_script import AcceptStep, Error, EventScript, MockPeer, ReadStep, play_event
 

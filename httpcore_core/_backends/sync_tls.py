@@ -44,9 +44,10 @@ from .._exceptions import (
     TransportError,
     WriteError,
     WriteTimeout,
+    may_go_on,
 )
 from .sync_tls_handshake import READ_SIZE, Clock, shake_hands
-from .base import NetworkStream, may_go_on
+from .base import NetworkStream
 
 if TYPE_CHECKING:
     import ssl
@@ -126,7 +127,7 @@ class TLSStream(NetworkStream):
                     self._answer(left)
                     if deadline is not None:
                         left = max(deadline - self._clock(), 0.0)
-                engine.feed(self._stream.read(READ_SIZE, left))
+                self._stream.read_to(engine.feed, READ_SIZE, left)
                 self._has_fed = True
                 data = engine.decrypt(max_bytes)
                 if data is not None:

@@ -22,9 +22,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .._backends.base import NetworkStream, may_go_on
+from .._backends.base import NetworkStream
 from .._concurrency import Event, detach
-from .._exceptions import ReadTimeout, TransportError, WriteError, WriteTimeout
+from .._exceptions import ReadTimeout, TransportError, WriteError, WriteTimeout, may_go_on
 from .._protocol.http2 import HTTP2Protocol
 from .._protocol.http2_keepalive import KeepAlive
 from .http2_reader import HTTP2Reader

@@ -52,6 +52,9 @@ class StreamFacade:
     async def read(self, max_bytes: int, timeout: float | None = None) -> Any:
         return self.stream.read(max_bytes, timeout)
 
+    async def read_to(self, sink: Any, max_bytes: int, timeout: float | None = None) -> None:
+        self.stream.read_to(sink, max_bytes, timeout)
+
     async def write(self, buffer: bytes, timeout: float | None = None) -> Any:
         return self.stream.write(buffer, timeout)
 

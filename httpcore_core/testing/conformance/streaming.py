@@ -27,6 +27,29 @@ class StreamingSuite(SuiteBase):
             server.release()
 
     @check
+    async def test_read_to_gives_what_read_would(self) -> None:
+        """At most `max_bytes` at a time, in order, the end as ``b""``; mixed with other reads."""
+        with self.serve([scripts.send(pattern(LARGE)), scripts.close()]) as server:
+            stream = await self.connect(server)
+            digest = hashlib.sha256()
+            pieces: list[bytes] = []
+            sizes = (1, 100, 16 * 1024, 64 * 1024, 100_000, 1_000_000)
+            for turn in range(LARGE):
+                size = sizes[turn % len(sizes)]
+                if turn % 4 == 3:
+                    pieces.append(await stream.read(size, LIMIT))
+                else:
+                    await stream.read_to(lambda piece: pieces.append(bytes(piece)), size, LIMIT)
+                assert sum(map(len, pieces)) <= size
+                if pieces[-1] == b"":
+                    break
+                for piece in pieces:
+                    digest.update(piece)
+                pieces.clear()
+            assert digest.digest() == hashlib.sha256(pattern(LARGE)).digest()
+            await stream.aclose()
+
+    @check
     async def test_end_of_stream(self) -> None:
         """After the peer's end every read returns ``b""``."""
         with self.serve([scripts.send(b"all"), scripts.close()]) as server:
