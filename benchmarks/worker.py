@@ -23,6 +23,8 @@ from . import stacks
 from .servers import Servers
 from .variants import Variant
 
+WARM_UP = 10
+
 _answers: Any = None
 
 
@@ -50,9 +52,15 @@ class Stopwatch:
         answer(value=cpu / count, wall=wall / count, engine=stacks.engine())
 
 
-def run_sync(one: Callable[[], None], is_long: bool) -> None:
+def warm_up(count: int, concurrency: int = 1) -> int:
+    """How many operations to make uncounted, before so many. A few are long transfers, to which
+    what the first ones cost besides does not matter."""
+    return max(WARM_UP, concurrency) if count >= WARM_UP else 0
+
+
+def run_sync(one: Callable[[], None]) -> None:
     for count in commands():
-        for _ in range(0 if is_long else 10):
+        for _ in range(warm_up(count)):
             one()
         stopwatch = Stopwatch()
         for _ in range(count):
@@ -74,13 +82,12 @@ Batch = Callable[[Callable[[], Awaitable[None]], int, int], Awaitable[Stopwatch]
 start a thousand tasks is neither ours nor the peer's work."""
 
 
-async def run_async(
-    prepare: Callable[[], Awaitable[Any]], batch: Batch, concurrency: int, is_long: bool
-) -> None:
+async def run_async(prepare: Callable[[], Awaitable[Any]], batch: Batch, concurrency: int) -> None:
     one = await prepare()
     for count in commands():
-        if not is_long:
-            await batch(one, max(10, concurrency), concurrency)
+        uncounted = warm_up(count, concurrency)
+        if uncounted:
+            await batch(one, uncounted, concurrency)
         stopwatch = await batch(one, count, concurrency)
         stopwatch.stop(count)
 
@@ -129,19 +136,18 @@ async def trio_batch(one: Callable[[], Awaitable[None]], count: int, concurrency
 def run(variant: Variant, servers: Servers) -> None:
     module, _, name = variant.stack.partition(":")
     stack = getattr(importlib.import_module(f"benchmarks.stacks.{module}"), name)
-    is_long = module == "transfer"
 
     def prepare() -> Any:
         return stack(servers, **variant.options)
 
     if variant.runner == "sync":
-        run_sync(prepare(), is_long)
+        run_sync(prepare())
     elif variant.runner == "value":
         run_values(prepare())
     elif variant.runner == "trio":
         import trio
 
-        trio.run(run_async, prepare, trio_batch, variant.concurrency, is_long)
+        trio.run(run_async, prepare, trio_batch, variant.concurrency)
     else:
         import asyncio
 
@@ -151,7 +157,7 @@ def run(variant: Variant, servers: Servers) -> None:
 
             factory = uvloop.new_event_loop
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(run_async(prepare, asyncio_batch, variant.concurrency, is_long))
+            runner.run(run_async(prepare, asyncio_batch, variant.concurrency))
 
 
 def main() -> None:
