@@ -76,9 +76,10 @@ def _checked(*limits: Any) -> Timeouts:
         if limit is None:
             continue
         if isinstance(limit, bool) or not isinstance(limit, (int, float)):
-            raise _bad_timeout(f"{name!r} must be a number of seconds or None, not {limit!r}")
+            what = type(limit).__name__
+            raise _bad_timeout(f"{name!r} must be a number of seconds or None, not {what}")
         if not limit >= 0:
-            raise _bad_timeout(f"{name!r} must not be negative or NaN, but is {limit!r}")
+            raise _bad_timeout(f"{name!r} must not be negative or NaN")
     # No clock can add what is longer.
     return Timeouts(*[None if limit is None or limit > _LONGEST else limit for limit in limits])
 

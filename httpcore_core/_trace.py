@@ -27,7 +27,7 @@ Info = dict[str, Any]
 _KINDS = ("http11", "connection", "pool", "http2", "proxy")
 _DEBUG = 10  # `logging.DEBUG`
 _loggers: dict[str, logging.Logger] = {}  # empty until somebody has imported `logging`
-_parents: list[logging.Logger] = []  # of all of them, the one
+_parent: logging.Logger  # of all of them
 _SECRET_HEADERS = frozenset(
     (b"authorization", b"cookie", b"proxy-authorization", b"set-cookie", b"set-cookie2")
 )
@@ -63,14 +63,17 @@ def _is_logged() -> bool:
     http11, connection, pool, http2, proxy = _loggers.values()
     if http11.level or connection.level or pool.level or http2.level or proxy.level:
         return any(logger.isEnabledFor(_DEBUG) for logger in _loggers.values())
-    return _parents[0].isEnabledFor(_DEBUG)  # as it is for those which have no level of their own
+    if _parent.disabled:  # they need not be
+        return any(logger.isEnabledFor(_DEBUG) for logger in _loggers.values())
+    return _parent.isEnabledFor(_DEBUG)  # as it is for all that have no level of their own
 
 
 def _find_loggers() -> None:
     import logging
 
     found = {kind: logging.getLogger(f"httpcore_core.{kind}") for kind in _KINDS}
-    _parents[:] = [logging.getLogger("httpcore_core")]
+    global _parent
+    _parent = logging.getLogger("httpcore_core")
     _loggers.update(found)
 
 

@@ -108,8 +108,8 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
         self._exchange = exchange
         self.request_count += 1
         exchange.phase = "send"
-        exchange.protocol = protocol = self._new_protocol()
         try:
+            exchange.protocol = protocol = self._new_protocol()
             if exchange.plan.protocol is not None:
                 raise LocalProtocolError("an extended CONNECT needs HTTP/2 (RFC 8441)")
             first = protocol.start(exchange.plan)
@@ -266,12 +266,12 @@ class AsyncHTTP11Connection(AsyncHTTP11Messages, AsyncTransport):
     async def _abandon(self, exchange: Exchange, exc: BaseException) -> None:
         """The exchange failed or was cancelled: close without waiting, and complete the error."""
         pool_closed = self.reason_closed == "pool closed"
-        exchange.answered = exchange.protocol.has_response_bytes
         try:
             await self.shut("error")
         finally:
             await self._release(exchange)
         if isinstance(exc, TransportError):
+            exchange.answered = exchange.protocol.has_response_bytes
             is_read = exchange.phase.startswith("receive")
             limit = exchange.timeouts.read if is_read else exchange.timeouts.write
             exchange.explain(exc, limit, self._clock())

@@ -90,9 +90,8 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
             return
         stop = min(self._offset + max_bytes, self._held_size)
         sink(held[self._offset : stop])
-        self._offset = stop
-        if stop == self._held_size:
-            self._let_held_go(held)
+        if self._held is held:  # else it has closed the stream
+            self._read_up_to(stop, held)
 
     def read_nowait(self, max_bytes: int) -> bytes | None:
         if self._received:
@@ -147,17 +146,15 @@ class AsyncIOStream(SocketProtocol, AsyncNetworkStream):
         return data
 
     def _take_held(self, held: memoryview, max_bytes: int) -> bytes:
-        start, size = self._offset, self._held_size
-        stop = start + (max_bytes if max_bytes < PIECE else PIECE)
-        if stop < size:
-            self._offset = stop
-            return held[start:stop].tobytes()
-        data = held[start:size].tobytes()
-        self._let_held_go(held)
+        stop = min(self._offset + min(max_bytes, PIECE), self._held_size)
+        data = held[self._offset : stop].tobytes()
+        self._read_up_to(stop, held)
         return data
 
-    def _let_held_go(self, held: memoryview) -> None:
-        """All of it has been read."""
+    def _read_up_to(self, stop: int, held: memoryview) -> None:
+        self._offset = stop
+        if stop < self._held_size:
+            return
         self._held, self._offset = None, 0
         self._received -= self._held_size
         give_back(held)

@@ -104,6 +104,7 @@ class HTTP11Protocol(HTTP11Sender):
         self._state = _IDLE
         self._persists = True
         self.request_complete = True
+        self.has_response_bytes = False
         self.switched = False  # the connection has left HTTP: 101, or 2xx to a CONNECT
 
     # Sending
@@ -111,7 +112,7 @@ class HTTP11Protocol(HTTP11Sender):
     def start(self, plan: RequestPlan) -> bytes:
         """Begin an exchange; returns what to write first: the head, and the body if it is in
         memory, small, and need not wait. `plan` has been checked already."""
-        if self._state != _IDLE and not self.keep_alive:
+        if not self.keep_alive:
             raise LocalProtocolError("this connection cannot take another request")
         self._state = _HEAD
         self._left = 0  # bytes of a body of known length that are still to come

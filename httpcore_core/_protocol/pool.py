@@ -134,9 +134,7 @@ class PoolPolicy(PoolSharing):
                 self._retire(origin)
         elif waiter.rides:
             self._get_off(waiter, slot)
-        elif slot.shared:
-            self.return_unused(slot, now)
-        elif slot.waiter is waiter:
+        elif slot.shared or slot.waiter is waiter:
             if slot.state == CONNECTING:
                 slot.waiter = None
                 self._pass_on_dial(slot)

@@ -237,7 +237,9 @@ class IdleSet:
         origin.newest = slot
         origin.idle += 1
         if lifetime != self.expiry:
-            self._shorter.setdefault(lifetime, OrderedDict())[slot] = None
+            shorter = self._shorter.get(lifetime, OrderedDict())
+            shorter[slot] = None
+            self._shorter[lifetime] = shorter  # in this order: none of them is ever empty
 
     def remove(self, slot: Slot) -> None:
         older, newer = slot.older, slot.newer

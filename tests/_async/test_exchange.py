@@ -21,6 +21,7 @@ from httpcore_core import (
     TransportError,
     WriteError,
 )
+from httpcore_core._protocol.http11 import HTTP11Protocol
 from httpcore_core.testing.http_server import HTTPServer, pattern
 from httpcore_core.testing.peer import Peer
 from httpcore_core.testing.server import ScriptedServer
@@ -217,6 +218,37 @@ async def test_h4_connect_hands_over_the_stream() -> None:
             await stream.aclose()
             assert pool.connections == []
             await response.stream.aclose()
+
+
+async def test_an_extended_connect_is_refused_and_costs_no_place(settled: Any) -> None:
+    """It needs HTTP/2 (RFC 8441): that is known once the connection is there."""
+    with HTTPServer() as server:
+        async with AsyncConnectionPool(max_connections=1) as pool:
+            url = (b"http", b"127.0.0.1", server.port, b"/chat")
+            headers, extensions = [(b"Host", b"example.com")], {"protocol": b"websocket"}
+            for _ in range(2):
+                with pytest.raises(LocalProtocolError, match="needs HTTP/2"):
+                    await pool.handle_async_request(
+                        b"CONNECT", url, headers, ByteStream(b""), extensions
+                    )
+                settled(pool)
+            assert (await pool.request("GET", f"{server.url}/bytes/5")).status == 200
+
+
+async def test_i2_an_interrupt_before_anything_is_sent_costs_no_place(
+    monkeypatch: pytest.MonkeyPatch, settled: Any
+) -> None:
+    def interrupted(self: object, plan: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with HTTPServer() as server:
+        async with AsyncConnectionPool(max_connections=1) as pool:
+            with monkeypatch.context() as patch:
+                patch.setattr(HTTP11Protocol, "start", interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    await pool.request("GET", f"{server.url}/bytes/5")
+            settled(pool)
+            assert (await pool.request("GET", f"{server.url}/bytes/5")).status == 200
 
 
 async def test_h5_the_body_waits_for_100_continue() -> None:

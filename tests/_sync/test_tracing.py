@@ -143,6 +143,33 @@ def test_i9_the_log_has_the_events_and_no_secrets(caplog: pytest.LogCaptureFixtu
     assert "c2VjcmV0" not in caplog.text
 
 
+@pytest.mark.parametrize("owner", ["http2", "http11"])
+def test_each_logger_may_have_a_level_of_its_own(
+    owner: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its parent's: one that is disabled, as `dictConfig` does with those it is not told
+    of, does not silence it."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(logging.getLogger("httpcore_core"), "disabled", True)
+    caplog.set_level(logging.DEBUG, f"httpcore_core.{owner}")
+    with HTTPServer() as server:
+        with ConnectionPool() as pool:
+            pool.request("GET", f"{server.url}/bytes/5")
+    expected = {"httpcore_core.http11"} if owner == "http11" else set()
+    assert {record.name for record in caplog.records} == expected
+
+
+def test_the_root_loggers_level_holds_though_the_parent_is_disabled(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("httpcore_core"), "disabled", True)
+    caplog.set_level(logging.DEBUG)
+    with HTTPServer() as server:
+        with ConnectionPool() as pool:
+            pool.request("GET", f"{server.url}/bytes/5")
+    assert "httpcore_core.http11" in {record.name for record in caplog.records}
+
+
 def test_a_trace_that_raises_costs_no_connection(settled: Any) -> None:
     class Trace:
         def __init__(self, number: int) -> None:

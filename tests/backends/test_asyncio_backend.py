@@ -125,6 +125,30 @@ async def test_buffers_are_given_back(
     assert len(spare) == SPARE_LIMIT
 
 
+async def test_a_buffer_is_given_back_once_whatever_the_reader_does(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`read_to` shows the buffer itself: to one that closes the stream, or fails."""
+    spare: list[memoryview] = []
+    monkeypatch.setattr(asyncio_protocol, "_spare", spare)
+    stream, peer = await connect(listener)
+    large = random.randbytes(READ_LIMIT - 1)
+    with peer:
+        stream.get_buffer(-1)[: len(large)] = large
+        stream.buffer_updated(len(large))
+        with pytest.raises(ZeroDivisionError):
+            await stream.read_to(lambda data: 1 // 0, 1 << 20, 5)
+        seen: list[bytes] = []
+        await stream.read_to(lambda data: seen.append(bytes(data)), 100, 5)
+        assert seen == [large[:100]]
+        await stream.read_to(lambda data: stream.abort(), 1 << 20, 5)
+        assert (len(spare), stream._received, stream._held) == (1, 0, None)
+        with pytest.raises(ReadError):
+            await stream.read_to(seen.append, 100, 5)
+        await stream.aclose()
+    assert len(spare) == 1
+
+
 async def read_all(stream: Any, size: int) -> bytes:
     data = b""
     while len(data) < size:

@@ -489,6 +489,18 @@ def test_p8_time_passes_for_a_connection_that_was_taken_and_not_used() -> None:
     assert (slot.state, slot.reason) == (CLOSING, "expired")
 
 
+def test_p8_the_same_where_its_request_had_it_already() -> None:
+    """A trace may fail after the waiter has been served."""
+    pool = Pool(keepalive_expiry=60.0)
+    slot = pool.lease("a")
+    pool.free(slot, 0.0, keepalive_timeout=5)
+    assert pool.lease("a", 3.0) is slot
+    pool.return_unused(slot, 3.0)
+    assert (slot.state, slot.requests, pool.next_expiry()) == (IDLE, 1, 5.0)
+    pool.return_unused(slot, 3.0)  # nobody has it
+    assert (slot.state, slot.requests) == (IDLE, 1)
+
+
 # Failures
 
 
