@@ -61,11 +61,10 @@ def _is_logged() -> bool:
             return False
         _find_loggers()
     http11, connection, pool, http2, proxy = _loggers.values()
-    if http11.level or connection.level or pool.level or http2.level or proxy.level:
+    has_level = http11.level or connection.level or pool.level or http2.level or proxy.level
+    if has_level or _parent.disabled:  # in neither case can one speak for all
         return any(logger.isEnabledFor(_DEBUG) for logger in _loggers.values())
-    if _parent.disabled:  # they need not be
-        return any(logger.isEnabledFor(_DEBUG) for logger in _loggers.values())
-    return _parent.isEnabledFor(_DEBUG)  # as it is for all that have no level of their own
+    return _parent.isEnabledFor(_DEBUG)
 
 
 def _find_loggers() -> None:

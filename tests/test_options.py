@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from httpcore_core._options import ConnectionOptions, PoolLimits
+from httpcore_core._exceptions import LocalProtocolError
+from httpcore_core._options import ConnectionOptions, PoolLimits, parse_timeouts
 
 
 @pytest.mark.parametrize("kind", [ConnectionOptions, PoolLimits])
@@ -67,3 +68,11 @@ def test_options_pickle_and_copy(value: Any) -> None:
     for same in (pickle.loads(pickle.dumps(value)), copy.copy(value), copy.deepcopy(value)):
         assert type(same) is type(value)
         assert same == value
+
+
+def test_a_duration_that_was_accepted_lets_no_truth_value_pass() -> None:
+    """1, 1.0 and True are equal, and what was checked is remembered."""
+    for limit in (1, 1.0):
+        assert parse_timeouts({"read": limit}).read == limit
+    with pytest.raises(LocalProtocolError, match="must be a number"):
+        parse_timeouts({"read": True})

@@ -181,7 +181,8 @@ class IdleSet:
     """The idle connections of all origins: least recently used first, and by expiry.
 
     They stand in two doubly linked lists, that of all and that of their origin, whose ends are in
-    the `OriginState`.
+    the `OriginState`. Both are linked in so many words: attributes that are named by an argument
+    would cost each request more than all the rest of the policy.
 
     As most connections may idle for the same time, the order of use is also their order of
     expiry: nothing expires before the oldest does, except those given a shorter

@@ -213,6 +213,11 @@ async def test_h4_connect_hands_over_the_stream() -> None:
                 {},
             )
             stream = response.extensions["network_stream"]
+            details = response.extensions["connection"]
+            assert details["remote_address"] == ("127.0.0.1", server.port)
+            assert details["local_address"][0] == "127.0.0.1"
+            # It has no body, and to come to its end does not close the tunnel.
+            assert [chunk async for chunk in response.stream] == []
             await stream.write(b"hello")
             assert await stream.read(100, timeout=5) == b"world"
             await stream.aclose()
