@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     import trio
 
+_FOREVER = float("inf")
+
 Lock = threading.RLock
 """Guards plain state in both flavours. Held for pure code only, never across an `await`.
 
@@ -121,34 +123,35 @@ def _in_trio() -> bool:
 
 def _asyncio_loop() -> asyncio.AbstractEventLoop:
     global _running_loop
-    loop = None if _running_loop is None else _running_loop()
-    if loop is None:
-        import asyncio
+    import asyncio
 
-        _running_loop = asyncio._get_running_loop
-        loop = asyncio.get_running_loop()
-    return loop
+    _running_loop = asyncio._get_running_loop
+    return asyncio.get_running_loop()
 
 
 class AsyncEvent:
     """Set once, by anyone in any thread; waited for by one task."""
 
-    __slots__ = ("_asyncio", "_thread", "_trio", "_trio_token", "is_set")
+    __slots__ = ("_thread", "_trio", "_trio_token", "future", "is_set")
 
-    _asyncio: asyncio.Future[None] | None
+    future: asyncio.Future[None] | None  # of asyncio
     _trio: trio.Event | None
 
     def __init__(self) -> None:
         self.is_set = False
         self._thread = threading.get_ident()
-        self._asyncio = self._trio = None
-        if _in_trio():
+        self._trio = None
+        loop = None
+        if _running_loop is not None and sniffio.thread_local.name is None:  # no call if it is so
+            loop = _running_loop()
+        if loop is None and _in_trio():
             import trio
 
+            self.future = None
             self._trio = trio.Event()
             self._trio_token = trio.lowlevel.current_trio_token()
         else:
-            self._asyncio = _asyncio_loop().create_future()
+            self.future = (loop or _asyncio_loop()).create_future()
 
     def set(self) -> None:
         if threading.get_ident() != self._thread:
@@ -156,9 +159,9 @@ class AsyncEvent:
             return
         self.is_set = True
         try:
-            if self._asyncio is not None:
-                if not self._asyncio.done():
-                    self._asyncio.set_result(None)
+            if self.future is not None:
+                if not self.future.done():
+                    self.future.set_result(None)
             elif self._trio is not None:
                 self._trio.set()
         except RuntimeError:
@@ -170,14 +173,14 @@ class AsyncEvent:
         try:
             if self._trio is not None:
                 self._trio_token.run_sync_soon(self._trio.set)
-            elif self._asyncio is not None:
-                self._asyncio.get_loop().call_soon_threadsafe(self._resolve)
+            elif self.future is not None:
+                self.future.get_loop().call_soon_threadsafe(self._resolve)
         except RuntimeError:
             pass  # as above
 
     def _resolve(self) -> None:
-        if self._asyncio is not None and not self._asyncio.done():
-            self._asyncio.set_result(None)
+        if self.future is not None and not self.future.done():
+            self.future.set_result(None)
 
     async def wait(self, timeout: float | None) -> bool:
         """Wait until set; false if `timeout` seconds pass first."""
@@ -185,10 +188,10 @@ class AsyncEvent:
             return True
         if timeout is not None and timeout <= 0.0:
             return False
-        future = self._asyncio
+        future = self.future
         if future is None:
             return await self._wait_in_trio(timeout)
-        if timeout is None or timeout == float("inf"):
+        if timeout is None or timeout == _FOREVER:
             await future
             return self.is_set
         timer = future.get_loop().call_later(timeout, self._resolve)
@@ -202,7 +205,7 @@ class AsyncEvent:
         import trio
 
         assert self._trio is not None
-        with trio.move_on_after(timeout if timeout is not None else float("inf")):
+        with trio.move_on_after(_FOREVER if timeout is None else timeout):
             await self._trio.wait()
         return self.is_set
 

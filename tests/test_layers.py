@@ -1,8 +1,8 @@
 """The architecture, read from the imports: who may know whom, and what is paid for by whom.
 
-Layers: values -> `_protocol`, `_tls`, `_trace`, `_concurrency` -> `_backends` -> `_async`/`_sync`
--> `__init__` -> `testing`, `httpx`, `httpclient`. An import under ``if TYPE_CHECKING`` costs
-nothing and is free, except where a layer must not even know the name.
+Layers: values -> `_protocol`, `_tls`, `_trace`, `_concurrency`, `_line` -> `_backends` ->
+`_async`/`_sync` -> `__init__` -> `testing`, `httpx`, `httpclient`. An import under
+``if TYPE_CHECKING`` costs nothing and is free, except where a layer must not even know the name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CORE = "httpcore_core"
 # The lowest layer first; a module may import from its own layer and from those before it.
 LAYERS: list[tuple[str, ...]] = [
     ("_exceptions", "_models", "_options"),
-    ("_protocol", "_proxy", "_tls", "_tls_engine", "_trace", "_concurrency"),
+    ("_protocol", "_proxy", "_tls", "_tls_engine", "_trace", "_concurrency", "_line"),
     ("_backends",),
     ("_async", "_sync"),
     ("_api", "__init__"),

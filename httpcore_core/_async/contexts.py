@@ -12,6 +12,7 @@ import weakref
 
 from .._concurrency import Lock, is_held_here, is_running
 from .._exceptions import LocalProtocolError
+from .._line import AsyncLine
 from .._options import PoolLimits
 from .._protocol.pool import PoolPolicy, Slot
 from .upkeep import AsyncPoolUpkeep
@@ -60,6 +61,7 @@ class AsyncPoolContexts(AsyncPoolUpkeep):
 
     def _start_over(self, context: object, slots: list[Slot]) -> None:
         self._context = context
+        self._line = AsyncLine()  # of requests that wait for a connection
         self._timer = None
         self._dropped.clear()
         for slot in slots:

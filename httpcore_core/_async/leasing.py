@@ -57,10 +57,7 @@ class AsyncPoolLeasing(AsyncPoolContexts):
         return None
 
     async def _acquire_traced(self, exchange: Exchange) -> Slot:
-        exchange.phase = "pool"
         trace = exchange.trace
-        if trace is None:
-            return await self._acquire(exchange)
         info = {"origin": exchange.origin, "timeout": exchange.timeouts.pool}
         await trace.emit("pool.acquire.started", info)
         try:
@@ -85,6 +82,7 @@ class AsyncPoolLeasing(AsyncPoolContexts):
 
     async def _acquire(self, exchange: Exchange) -> Slot:
         """A slot with a connection that is ready for the request."""
+        exchange.phase = "pool"
         if is_held_here(self._lock):
             raise self._interrupted()
         started = now = self._now()
@@ -100,7 +98,11 @@ class AsyncPoolLeasing(AsyncPoolContexts):
                     self._policy.acquire(waiter, now)
                     if waiter.slot is None or waiter.rides or waiter.slot.state == CONNECTING:
                         waiter.event = AsyncEvent()
-                slot = await self._wait_for_slot(waiter, exchange, started)
+                if not (waiter.slot or self._policy.closing or self._policy.wake or self._dropped):
+                    await self._queue(waiter, exchange, started)
+                slot = waiter.slot
+                if slot is None or slot.state != ACTIVE or waiter.rides:
+                    slot = await self._wait_for_slot(waiter, exchange, started)
                 if slot is None:  # it ended before we could have it
                     now = self._now()
                     with self._lock:
@@ -153,12 +155,10 @@ class AsyncPoolLeasing(AsyncPoolContexts):
         """Wait in line for a slot, for as long as `pool` allows."""
         limit = exchange.timeouts.pool
         now = self._now()
-        left = None if limit is None else max(started + limit - now, 0.0)
-        if exchange.expires_within(0.0, now):
-            left = 0.0
-        elif exchange.deadline is not None:
-            left = exchange.budget(left, now)
-        is_set = await waiter.event.wait(left)
+        left = None if limit is None else started + limit - now
+        if exchange.deadline is not None:
+            left = 0.0 if now >= exchange.deadline else exchange.budget(left, now)
+        is_set = await self._line.wait(waiter.event, left)
         now = self._now()
         exchange.queued = now - started
         if is_set or waiter.error is not None:
@@ -167,9 +167,8 @@ class AsyncPoolLeasing(AsyncPoolContexts):
             if waiter.slot is not None and not self._is_sharing(waiter):
                 return  # it came at the last instant
             text = self._policy.describe(waiter.key)
-        exc = PoolTimeout(text)
         exchange.phase = "pool"
-        exchange.explain(exc, limit, now)
+        exc = self._timed_out(PoolTimeout(text), limit, exchange)
         if exchange.expires_within(CLOCK_SLACK, now):
             exc.message = f"the total deadline passed while {text}"
         try:

@@ -157,7 +157,8 @@ class AsyncConnectionPool(AsyncPoolLeasing):
             usual = self._policy.is_ready and exchange.trace is None and not exchange.retried
             slot = self._take_idle(exchange) if usual else None
             if slot is None:
-                slot = await self._acquire_traced(exchange)
+                acquire = self._acquire if exchange.trace is None else self._acquire_traced
+                slot = await acquire(exchange)
             try:
                 response: Response = await slot.connection.open_connection.handle(exchange)
                 if not exchange.forwards or not await answer_challenge(exchange, response):

@@ -110,10 +110,9 @@ class AsyncPoolUpkeep(AsyncTransport):
         self._settle_soon()
 
     def _settle_soon(self) -> None:
-        if self._policy.closing or self._policy.wake:
-            self._wake()
-            if self._policy.closing:
-                spawn_async(self.settle)
+        self._wake()
+        if self._policy.closing:
+            spawn_async(self.settle)
 
     async def settle(self) -> None:
         """Wake those who got something, close what has to go; again, until there is no more."""

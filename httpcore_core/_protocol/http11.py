@@ -112,7 +112,8 @@ class HTTP11Protocol(HTTP11Sender):
     def start(self, plan: RequestPlan) -> bytes:
         """Begin an exchange; returns what to write first: the head, and the body if it is in
         memory, small, and need not wait. `plan` has been checked already."""
-        if not self.keep_alive:
+        is_new = self._state == _IDLE and not self._buffer and not self._eof
+        if not is_new and not self.keep_alive:
             raise LocalProtocolError("this connection cannot take another request")
         self._state = _HEAD
         self._left = 0  # bytes of a body of known length that are still to come

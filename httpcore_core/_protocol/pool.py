@@ -115,11 +115,13 @@ class PoolPolicy(PoolSharing):
         origin = self._origins.get(waiter.key)
         if origin is None:
             origin = self._origins[waiter.key] = OriginState(waiter.key)
-        elif not waiter.fresh and (slot := self.take_idle(waiter.key, now)) is not None:
-            slot.waiter = waiter
-            waiter.slot = slot
-            waiter.reused = True
-            return
+        elif not waiter.fresh and (origin.idle or origin.shared):
+            slot = self.take_idle(waiter.key, now)
+            if slot is not None:
+                slot.waiter = waiter
+                waiter.slot = slot
+                waiter.reused = True
+                return
         if not (waiter.may_share and self._join(origin, waiter)):
             self._place(origin, waiter)
 

@@ -47,22 +47,24 @@ class Ring:
 
     def update(self, origin: OriginState, limit: float) -> None:
         """The queue of an origin, or the number of its connections, has changed."""
-        demand = 0
-        if origin.queued and origin.live < limit:
-            demand = int(min(origin.queued, limit - origin.live))
-        self.demand += demand - origin.demand
-        origin.demand = demand
-        if not demand:
-            self._origins.pop(origin, None)
-        elif origin not in self._origins:
+        room = limit - origin.live
+        demand = origin.queued if origin.queued <= room else int(max(room, 0))
+        change = demand - origin.demand
+        if not change:
+            return
+        self.demand += change
+        origin.demand += change
+        if origin.demand == change:  # it had none
             self._origins[origin] = None
             origin.served = self._handovers
+        elif not origin.demand:
+            del self._origins[origin]
 
     def served(self, origin: OriginState, *, handed_over: bool) -> None:
         """A waiter of this origin was given new room, or what another request of it had."""
         self._handovers += handed_over
         origin.served = self._handovers
-        if origin in self._origins:
+        if origin.demand:
             self._origins.move_to_end(origin)
 
     def overtaken(self, origin: OriginState) -> bool:

@@ -215,7 +215,8 @@ class PoolSharing(PoolState):
         self._unused.pop(origin.key, None)
         (origin.fresh if waiter.fresh else origin.queue)[waiter] = None
         self._queued(origin, 1)
-        self._make_room(origin)
+        if self._idle.count:
+            self._make_room(origin)
 
     def _open(self, origin: OriginState, waiter: Waiter) -> None:
         super()._open(origin, waiter)

@@ -12,6 +12,7 @@ import weakref
 
 from .._concurrency import Lock, is_held_here, is_running
 from .._exceptions import LocalProtocolError
+from .._line import Line
 from .._options import PoolLimits
 from .._protocol.pool import PoolPolicy, Slot
 from .upkeep import PoolUpkeep
@@ -60,6 +61,7 @@ class PoolContexts(PoolUpkeep):
 
     def _start_over(self, context: object, slots: list[Slot]) -> None:
         self._context = context
+        self._line = Line()  # of requests that wait for a connection
         self._timer = None
         self._dropped.clear()
         for slot in slots:

@@ -157,7 +157,8 @@ class ConnectionPool(PoolLeasing):
             usual = self._policy.is_ready and exchange.trace is None and not exchange.retried
             slot = self._take_idle(exchange) if usual else None
             if slot is None:
-                slot = self._acquire_traced(exchange)
+                acquire = self._acquire if exchange.trace is None else self._acquire_traced
+                slot = acquire(exchange)
             try:
                 response: Response = slot.connection.open_connection.handle(exchange)
                 if not exchange.forwards or not answer_challenge(exchange, response):

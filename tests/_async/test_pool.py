@@ -431,6 +431,29 @@ async def test_p14_p15_a_pool_timeout_tells_what_it_waited_for(settled: Any) -> 
             await get(pool, f"{server.url}/bytes/1", pool=0.0)
 
 
+async def test_p14_each_in_the_line_gives_up_at_its_own_limit(settled: Any) -> None:
+    """Whatever the order of the limits, whoever is served before, whoever gives up."""
+
+    async def fails(pool: Any, url: str, limit: float) -> float:
+        with pytest.raises(PoolTimeout) as caught:
+            await get(pool, url, pool=limit)
+        assert caught.value.limit is not None
+        return float(caught.value.limit)
+
+    with HTTPServer() as server:
+        url = f"{server.url}/bytes/1"
+        async with AsyncConnectionPool(max_connections=1) as pool:
+            async with AsyncTaskGroup() as group, pool.stream("GET", url):
+                patient = group.start(get, pool, url)
+                await until(lambda: pool.stats().queued == 1)
+                limits = [0.1, 0.2, 0.05, 0.15, 0.2]
+                jobs = [group.start(fails, pool, url, limit) for limit in limits]
+                assert [await job.result() for job in jobs] == limits
+                assert pool.stats().queued == 1
+            assert len(await patient.result()) == 1
+            settled(pool)
+
+
 async def test_p14_stats_per_origin() -> None:
     with HTTPServer() as one, HTTPServer() as two:
         async with AsyncConnectionPool() as pool:
