@@ -6,7 +6,8 @@
     nox -s tests-3.13 -- tests/tls -k resume      arguments go to pytest
     nox -l               all sessions
 
-Needs nothing but Python, pip and nox: plain virtual environments, dependencies from pyproject.toml.
+Needs nothing but Python, pip and nox: virtual environments (made by uv where that is installed,
+which is faster), dependencies from pyproject.toml.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 BOTH_DISTRIBUTIONS = ("-e", ".[trio]", "-e", "./httpclient")
 
 nox.needs_version = ">=2025.2.9"
-nox.options.default_venv_backend = "venv"
+nox.options.default_venv_backend = "uv|venv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "types", "tests"]
 
