@@ -29,12 +29,13 @@ class AsyncLine:
     up later, and nearly all are served before. So one timer does for all of them in asyncio, where
     a timer costs as much as everything else about the wait. It is there while anybody waits."""
 
-    __slots__ = ("_latest", "_timer", "_waiting")
+    __slots__ = ("_latest", "_loop", "_timer", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: dict[asyncio.Future[None], float] = {}  # until when, in this order
         self._latest = 0.0  # of these
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # whose timer that is
 
     async def wait(self, event: AsyncEvent, timeout: float | None) -> bool:
         """Wait until the event is set; false if `timeout` seconds pass first."""
@@ -46,7 +47,10 @@ class AsyncLine:
         waiting = self._waiting
         if self._timer is None:
             self._timer = loop.call_at(deadline, self._ring, loop)
-        elif deadline < self._latest:  # who overtakes others has a timer of his own
+            self._loop = loop
+        elif deadline < self._latest or loop is not self._loop:
+            # Who overtakes others has a timer of his own; so has who follows those that a loop has
+            # left behind when it was closed.
             return await event.wait(timeout)
         waiting[future] = self._latest = deadline
         try:

@@ -157,6 +157,7 @@ class AsyncConnectionPool(AsyncPoolLeasing):
             usual = self._policy.is_ready and exchange.trace is None and not exchange.retried
             slot = self._take_idle(exchange) if usual else None
             if slot is None:
+                exchange.phase = "pool"
                 acquire = self._acquire if exchange.trace is None else self._acquire_traced
                 slot = await acquire(exchange)
             try:

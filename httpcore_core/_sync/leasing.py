@@ -82,7 +82,6 @@ class PoolLeasing(PoolContexts):
 
     def _acquire(self, exchange: Exchange) -> Slot:
         """A slot with a connection that is ready for the request."""
-        exchange.phase = "pool"
         if is_held_here(self._lock):
             raise self._interrupted()
         started = now = self._now()
@@ -98,7 +97,9 @@ class PoolLeasing(PoolContexts):
                     self._policy.acquire(waiter, now)
                     if waiter.slot is None or waiter.rides or waiter.slot.state == CONNECTING:
                         waiter.event = Event()
-                if not (waiter.slot or self._policy.closing or self._policy.wake or self._dropped):
+                if self._policy.closing or self._policy.wake or self._dropped:
+                    self.settle()
+                if waiter.slot is None and waiter.error is None:
                     self._queue(waiter, exchange, started)
                 slot = waiter.slot
                 if slot is None or slot.state != ACTIVE or waiter.rides:
@@ -130,8 +131,6 @@ class PoolLeasing(PoolContexts):
     def _wait_for_slot(
         self, waiter: Waiter, exchange: Exchange, started: float
     ) -> Slot | None:
-        if self._policy.closing or self._policy.wake or self._dropped:
-            self.settle()
         dial_deadline = None
         while waiter.error is None:
             slot = waiter.slot

@@ -23,6 +23,7 @@ from httpcore_core import (
     RemoteProtocolError,
     TransportError,
 )
+from httpcore_core._sync.http11 import HTTP11Connection
 from httpcore_core._concurrency import Event
 from httpcore_core.testing.http_server import HTTPServer
 from httpcore_core.testing.peer import Peer
@@ -259,6 +260,30 @@ def test_p5_many_stale_connections_cost_one_retry() -> None:
             assert get(pool, server.url) == b"ok"
     assert len(server.connections) == 5
     assert len(server.requests) == 4 + 1 + 1
+
+
+def test_p7_a_stale_connection_is_gone_before_the_next_response(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where the request then finds another one that is good."""
+    is_good = iter([False, True])
+    begin_use = HTTP11Connection.begin_use
+    monkeypatch.setattr(
+        HTTP11Connection, "begin_use", lambda self: begin_use(self) and next(is_good)
+    )
+    with HTTPServer() as server:
+        with ConnectionPool() as pool:
+            with TaskGroup() as group:
+                for _ in range(2):
+                    group.start(get, pool, f"{server.url}/hang")
+                until(lambda: len(server.requests) == 2)
+                server.release()
+            assert pool.stats().idle == 2
+            with pool.stream("GET", f"{server.url}/bytes/1"):
+                stats = pool.stats()
+                assert (stats.active, stats.idle, stats.closing) == (1, 0, 0)
+                assert stats.closed == {"stale": 1}
+            assert next(is_good, None) is None
 
 
 def test_p8_the_servers_hint_shortens_the_expiry() -> None:

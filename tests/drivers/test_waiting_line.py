@@ -209,3 +209,27 @@ def test_served_by_another_thread(case: Case) -> None:
 
     case.play(script)
     assert case.outcomes == {"first": (True, 0.0)}
+
+
+def test_those_whom_a_closed_loop_has_left_behind_hold_up_nobody() -> None:
+    """A backend of somebody else's may not tell event loops apart."""
+    first, second = Case(), Case()
+    second.line = first.line
+
+    async def leave_behind() -> None:
+        wait = first.line.wait(AsyncEvent(), 1.0)
+        left_behind.extend((wait, wait.send(None)))
+
+    left_behind: list[Any] = []
+    first.play(leave_behind)
+    first.loop.close()
+
+    async def script() -> None:
+        second.wait("second", 2.0)
+        await asyncio.sleep(10)
+
+    second.play(script)
+    assert second.outcomes == {"second": (False, 2.0)}
+    assert second.loop.timers() == 0
+    second.loop.close()
+    left_behind[0].close()
