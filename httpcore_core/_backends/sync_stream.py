@@ -81,7 +81,9 @@ class SocketStream(NetworkStream):
         # will probably not have to wait. An answer is hardly ever there when it is first asked for:
         # waiting first saves a call.
         self._more = False
-        self._error: OSError | None = None  # what broke the connection
+        # What broke the connection. It is never raised a second time: it would get for its context
+        # what it had caused the first time, in a cycle.
+        self._error: OSError | None = None
         self._watching = False  # the writer's mark: it waits for something to read, too
         self._seen: Event | None = None  # set once it does not any more
         self._taken: bool | None = None  # whether anyone has since `watch_reads`
@@ -113,7 +115,7 @@ class SocketStream(NetworkStream):
                     continue
                 if data or not self._closed:
                     if not data and self._error is not None:
-                        raise self._error
+                        raise sockets.read_error(self._error, self._peer)
                     self._more = len(data) == max_bytes or len(data) >= LONG_PIECE
                     return data
             raise ReadError(f"reading from {self._peer} failed: the stream is closed")
@@ -138,7 +140,7 @@ class SocketStream(NetworkStream):
             if not data and self._closed:
                 raise ReadError(f"reading from {self._peer} failed: the stream is closed")
             if not data and self._error is not None:
-                raise self._error
+                raise sockets.read_error(self._error, self._peer)
             return data
         except BlockingIOError:
             return None

@@ -1052,3 +1052,23 @@ def test_platform_without_poll(monkeypatch):
 def test_sleep():
     with took(0.02, 0.5):
         SyncBackend().sleep(0.02)
+
+
+@pytest.mark.parametrize("read", ["read", "read_nowait"])
+def test_a_reset_met_twice_makes_no_cycle_of_causes(pair, read):
+    """A read that asks, after a failed write, whether the peer has said why."""
+    stream, peer = pair
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    assert polling.wait_for(stream._sock, polling.POLLIN, 10_000)
+    with pytest.raises(ReadError) as caught:
+        try:
+            stream.write(b"x")
+        except WriteError as exc:
+            assert isinstance(exc.__cause__, ConnectionResetError)
+            getattr(stream, read)(10)
+    links = [caught.value]
+    while (link := links[-1].__cause__ or links[-1].__context__) is not None:
+        assert link not in links
+        links.append(link)
+    assert [type(link) for link in links] == [ReadError, ConnectionResetError]

@@ -146,7 +146,10 @@ def check_error(error: BaseException, secret: str = SECRET) -> None:
     assert (type(copied), str(copied)) == (type(error), str(error))
     assert error.phase, repr(error)
     link: BaseException | None = error
+    seen: list[BaseException] = []
     while link is not None:
+        assert not any(link is other for other in seen), "a cycle of causes"
+        seen.append(link)
         assert secret not in f"{link} {link!r}", repr(link)
         link = link.__cause__ or link.__context__
 
