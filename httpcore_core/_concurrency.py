@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import sniffio
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     import asyncio
 
     import trio
-
-_FOREVER = float("inf")
 
 Lock = threading.RLock
 """Guards plain state in both flavours. Held for pure code only, never across an `await`.
@@ -191,7 +190,7 @@ class AsyncEvent:
         future = self.future
         if future is None:
             return await self._wait_in_trio(timeout)
-        if timeout is None or timeout == _FOREVER:
+        if timeout is None or timeout == inf:
             await future
             return self.is_set
         timer = future.get_loop().call_later(timeout, self._resolve)
@@ -205,7 +204,7 @@ class AsyncEvent:
         import trio
 
         assert self._trio is not None
-        with trio.move_on_after(_FOREVER if timeout is None else timeout):
+        with trio.move_on_after(inf if timeout is None else timeout):
             await self._trio.wait()
         return self.is_set
 

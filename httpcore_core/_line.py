@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from ._concurrency import AsyncEvent, Event
 
 if TYPE_CHECKING:
     import asyncio
-
-_FOREVER = float("inf")
 
 
 class Line:
@@ -40,7 +39,7 @@ class AsyncLine:
     async def wait(self, event: AsyncEvent, timeout: float | None) -> bool:
         """Wait until the event is set; false if `timeout` seconds pass first."""
         future = event.future
-        if timeout is None or not 0.0 < timeout < _FOREVER or future is None or event.is_set:
+        if timeout is None or not 0.0 < timeout < inf or future is None or event.is_set:
             return await event.wait(timeout)
         loop = future.get_loop()
         deadline = loop.time() + timeout
