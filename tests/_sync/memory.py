@@ -131,7 +131,8 @@ class MemoryStream(NetworkStream):
                 self.refusal = str(exc)
             self.flush()
         if self._is_up:
-            self.received += self.engine.decrypt(1 << 20) or b""
+            while plaintext := self.engine.decrypt(1 << 20):
+                self.received += plaintext
         if self.on_write is not None:
             self.on_write()
         return len(data)

@@ -68,10 +68,19 @@ def test_large_data_is_exact_and_comes_in_large_pieces(pair: tuple[TLSEngine, TL
     data = os.urandom(1_000_000)
     server.encrypt(data)
     move(server, client)
-    first = client.decrypt(262144)
-    assert first is not None
-    assert len(first) == 262144
-    assert first + (client.decrypt(10**6) or b"") == data
+    pieces = list(iter(lambda: client.decrypt(70_000), None))
+    assert {len(piece) for piece in pieces[:-1]} == {70_000}
+    assert b"".join(pieces) == data
+
+
+def test_no_piece_is_so_large_that_it_costs_more(pair: tuple[TLSEngine, TLSEngine]) -> None:
+    client, server = pair
+    data = os.urandom(1_000_000)
+    server.encrypt(data)
+    move(server, client)
+    pieces = list(iter(lambda: client.decrypt(10**6), None))
+    assert {len(piece) for piece in pieces[:-1]} == {6 * 16384}  # whole records
+    assert b"".join(pieces) == data
 
 
 def test_small_reads_get_exactly_what_they_ask_for(pair: tuple[TLSEngine, TLSEngine]) -> None:
@@ -274,8 +283,8 @@ def test_one_reader_and_one_writer_in_two_threads(pair: tuple[TLSEngine, TLSEngi
     for start in range(0, len(ciphertext), 10_000):
         client.feed(ciphertext[start : start + 10_000])
         received.append(client.decrypt(20_000) or b"")
-    received.append(client.decrypt(10**6) or b"")
+    received += iter(lambda: client.decrypt(10**6), None)
     writer.join()
     assert b"".join(received) == sent
     server.feed(b"".join(outgoing))
-    assert server.decrypt(len(sent)) == sent
+    assert b"".join(iter(lambda: server.decrypt(10**6), None)) == sent
