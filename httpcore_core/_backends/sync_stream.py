@@ -22,9 +22,6 @@ from .polling import CLOSED, MAX_POLL, POLLIN, POLLOUT, SelectPoll, make_poll, w
 if TYPE_CHECKING:
     import ssl
 
-LONG_PIECE = 64 * 1024
-"""Where so much comes at a time, more is mostly there by the time it has been dealt with."""
-
 # Windows' `select` may sleep through the shutdown of its socket by another thread: look up often.
 MAX_WAIT = MAX_POLL / 1000.0 if make_poll is not SelectPoll else 0.1
 
@@ -77,9 +74,8 @@ class SocketStream(NetworkStream):
         self._process = sockets.this_process()
         self._client_addr = self._server_addr = None
         self._reading = self._writing = self._shutting = self._closed = False
-        # Whether the last read filled its buffer or is part of a long transfer, so that the next
-        # will probably not have to wait. An answer is hardly ever there when it is first asked for:
-        # waiting first saves a call.
+        # Whether the last read filled its buffer, so that the next will hardly have to wait. What
+        # it did not fill it has emptied: in a download, too, waiting first saves the call in vain.
         self._more = False
         # What broke the connection. It is never raised a second time: it would get for its context
         # what it had caused the first time, in a cycle.
@@ -116,7 +112,7 @@ class SocketStream(NetworkStream):
                 if data or not self._closed:
                     if not data and self._error is not None:
                         raise sockets.read_error(self._error, self._peer)
-                    self._more = len(data) == max_bytes or len(data) >= LONG_PIECE
+                    self._more = len(data) == max_bytes
                     return data
             raise ReadError(f"reading from {self._peer} failed: the stream is closed")
         except OSError as exc:
