@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 Clock = Callable[[], float]
 
-READ_SIZE = 256 * 1024
-"""Bytes of ciphertext read at a time. Measured with AES-GCM: below 64 KiB the calls begin to show,
-above 256 KiB the processor's caches."""
+READ_SIZE = 512 * 1024
+"""Bytes of ciphertext read at a time: as much as the event loop has received, see `READ_LIMIT` of
+`asyncio_protocol`. Blocking sockets cost the same from 256 to 512 KiB."""
 
 
 def shake_hands(
