@@ -15,6 +15,7 @@ import functools
 import gc
 import inspect
 import os
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,6 +123,15 @@ def run(flavour: str) -> Callable[..., Any]:
     """``run(async_function, *args, **kwargs)``: run it to its end on the flavour and return its
     result. For tests which need several event loops, or threads beside one."""
     return functools.partial(run_async, flavour)
+
+
+@pytest.fixture
+def refusing_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that refuses connections. It is bound, so that no server that another
+    process starts meanwhile is given it, and nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

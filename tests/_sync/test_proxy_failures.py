@@ -6,7 +6,6 @@ pool is free for the next request (contracts X2, P16; faults F01 to F04, F10, F1
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import pytest
@@ -267,19 +266,17 @@ def test_p16_a_tunnel_that_breaks_under_a_request(
 # The way to the proxy
 
 
-def test_g07_a_proxy_that_does_not_listen(certificates: Certificates, settled: Any) -> None:
-    with socket.socket() as gone:  # bound, so that no other test gets the port
-        gone.bind(("127.0.0.1", 0))
-        place = f"127.0.0.1:{gone.getsockname()[1]}"
-        for scheme in ("http", "https", "socks5", "socks5h"):
-            for url in ("http://localhost/", "https://localhost/"):
-                with ConnectionPool(proxy=f"{scheme}://u:pw-x@{place}") as pool:
-                    with pytest.raises(ConnectError, match=place) as caught:
-                        pool.request("GET", url, extensions={"timeout": LONG})
-                    assert isinstance(caught.value.__cause__, OSError)
-                    check_error(caught.value, "pw-x")
-                    assert f"the proxy {scheme}://" in str(caught.value)
-                    settled(pool)
+def test_g07_a_proxy_that_does_not_listen(refusing_port: int, settled: Any) -> None:
+    place = f"127.0.0.1:{refusing_port}"
+    for scheme in ("http", "https", "socks5", "socks5h"):
+        for url in ("http://localhost/", "https://localhost/"):
+            with ConnectionPool(proxy=f"{scheme}://u:pw-x@{place}") as pool:
+                with pytest.raises(ConnectError, match=place) as caught:
+                    pool.request("GET", url, extensions={"timeout": LONG})
+                assert isinstance(caught.value.__cause__, OSError)
+                check_error(caught.value, "pw-x")
+                assert f"the proxy {scheme}://" in str(caught.value)
+                settled(pool)
 
 
 @pytest.mark.parametrize("origin", ["http", "https"])

@@ -50,13 +50,6 @@ def took(least: float, most: float) -> Iterator[None]:
     assert least - 0.02 <= time.monotonic() - start < most + 1.0
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 async def connect(port: int, *addresses: str, timeout: float | None = 5, **kwargs: Any) -> str:
     """Connect to a name that has these addresses; return the one that won."""
     stream = await AutoBackend().open_tcp(
@@ -78,8 +71,8 @@ class Events(list[tuple[str, Any]]):
 # Addresses
 
 
-async def test_g07_refused() -> None:
-    port = free_port()
+async def test_g07_refused(refusing_port: int) -> None:
+    port = refusing_port
     with pytest.raises(ConnectError) as caught:
         await AutoBackend().connect_tcp("127.0.0.1", port, timeout=5)
     assert f"connection to 127.0.0.1 port {port} refused" in str(caught.value)
@@ -145,8 +138,8 @@ async def test_g09_a_failure_starts_the_next_attempt_at_once() -> None:
         assert await connect(port, *addresses, "127.0.0.1") == "127.0.0.1"
 
 
-async def test_g09_twenty_refused_addresses_are_all_named() -> None:
-    port = free_port()
+async def test_g09_twenty_refused_addresses_are_all_named(refusing_port: int) -> None:
+    port = refusing_port
     addresses = [f"127.0.0.{number}" for number in range(1, 21)]
     with took(0, 1), pytest.raises(ConnectError) as caught:
         await connect(port, *addresses)

@@ -121,12 +121,6 @@ def drain(peer):
     return bytes(received)
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 # Reading and writing
 
 
@@ -717,8 +711,8 @@ def connect(port, *addresses, timeout=5.0, **kwargs):
         return stream.get_extra_info("server_addr")[0]
 
 
-def test_g07_refused():
-    port = free_port()
+def test_g07_refused(refusing_port):
+    port = refusing_port
     with pytest.raises(ConnectError) as caught:
         SyncBackend().connect_tcp("127.0.0.1", port, timeout=5)
     assert f"connection to 127.0.0.1 port {port} refused" in str(caught.value)
@@ -814,8 +808,8 @@ def test_g09_a_slow_attempt_may_still_win():
                 assert connect(port, "127.0.0.1", "127.0.0.2") == "127.0.0.1"
 
 
-def test_g09_twenty_refused_addresses_are_all_named():
-    port = free_port()
+def test_g09_twenty_refused_addresses_are_all_named(refusing_port):
+    port = refusing_port
     addresses = [f"127.0.0.{number}" for number in range(1, 21)]
     with took(0, 1), pytest.raises(ConnectError) as caught:
         connect(port, *addresses)
@@ -1028,7 +1022,7 @@ def test_platform_without_unix_sockets(monkeypatch):
         SyncBackend().connect_unix_socket("/tmp/x")
 
 
-def test_platform_without_poll(monkeypatch):
+def test_platform_without_poll(monkeypatch, refusing_port):
     monkeypatch.setattr(polling, "make_poll", polling.SelectPoll)
     monkeypatch.setattr(polling, "_spare_polls", [])
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -1046,7 +1040,7 @@ def test_platform_without_poll(monkeypatch):
                 with pytest.raises(ReadTimeout):
                     stream.read(10, 0.05)
     with pytest.raises(ConnectError, match="refused"):
-        SyncBackend().connect_tcp("127.0.0.1", free_port(), timeout=5)
+        SyncBackend().connect_tcp("127.0.0.1", refusing_port, timeout=5)
 
 
 def test_sleep():

@@ -6,7 +6,6 @@ import ast
 import asyncio
 import hashlib
 import io
-import socket
 import ssl
 import subprocess
 import sys
@@ -454,7 +453,9 @@ async def test_timeouts(style: str, server: HTTPServer) -> None:
 
 
 @every_style
-async def test_errors_of_the_network(style: str, settled: Callable[[Any], None]) -> None:
+async def test_errors_of_the_network(
+    style: str, settled: Callable[[Any], None], refusing_port: int
+) -> None:
     def garbage(peer: Peer) -> None:
         peer.read_request()
         peer.send(b"SSH-2.0-no\r\n\r\n")
@@ -464,12 +465,10 @@ async def test_errors_of_the_network(style: str, settled: Callable[[Any], None])
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         peer.close()
 
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
     with ScriptedServer(garbage, cut, cut) as server:
         async with Caller(style) as call:
             with pytest.raises(httpx.ConnectError) as caught:
-                await call("GET", f"http://127.0.0.1:{port}/")
+                await call("GET", f"http://127.0.0.1:{refusing_port}/")
             assert isinstance(caught.value.__cause__.__cause__, OSError)  # type: ignore[union-attr]
             with pytest.raises(httpx.RemoteProtocolError):
                 await call("GET", server.url)
