@@ -24,7 +24,7 @@ __all__ = ["TLSEngine"]
 # at a time, and asking for more only costs a larger allocation.
 _RECORD = 16384
 # The most that one `decrypt` returns. Several records in one object spare their reader turns, but
-# have to be copied together: 100 MB with AES-GCM cost least between 64 and 128 KiB, and a twelfth
+# have to be copied together: 100 MB with AES-GCM cost least between 64 and 128 KiB, up to a tenth
 # more at 256 KiB, where the pieces have left the processor's caches before they are copied.
 _MOST = 6 * _RECORD
 

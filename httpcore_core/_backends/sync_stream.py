@@ -75,7 +75,7 @@ class SocketStream(NetworkStream):
         self._client_addr = self._server_addr = None
         self._reading = self._writing = self._shutting = self._closed = False
         # Whether the last read filled its buffer, so that the next will hardly have to wait. What
-        # it did not fill it has emptied: in a download, too, waiting first saves the call in vain.
+        # it did not fill it has emptied: in a download, too, waiting first saves a call in vain.
         self._more = False
         # What broke the connection. It is never raised a second time: it would get for its context
         # what it had caused the first time, in a cycle.
