@@ -329,6 +329,7 @@ class PoolPolicy(PoolSharing):
         if slot.riders:
             heir, _ = slot.riders.popitem(last=False)
             self._rides(heir, origin, False)
+            self._note_seats(slot)
         elif self._ring.demand <= self._total.leaving or not self._ring.overtaken(origin):
             heir = origin.next_waiter()
             if heir is not None:

@@ -101,9 +101,17 @@ class PoolSharing(PoolState):
         slot.riders[waiter] = None
         waiter.slot = slot
         self._rides(waiter, origin, True)
-        if len(slot.riders) + 1 >= origin.stream_limit:
-            del origin.dialing[slot]
+        self._note_seats(slot)
         return True
+
+    def _note_seats(self, slot: Slot) -> None:
+        """Remember whether one more may ride on the slot, whose limit is not known yet."""
+        assert slot.riders is not None
+        origin = slot.origin
+        if len(slot.riders) + 1 < origin.stream_limit:
+            origin.dialing[slot] = None
+        else:
+            origin.dialing.pop(slot, None)
 
     def _board(self, slot: Slot) -> None:
         """A dial has been granted to the first in the queue: others may ride on it."""
@@ -118,6 +126,7 @@ class PoolSharing(PoolState):
         self._rides(waiter, slot.origin, False)
         if slot.riders is not None:
             slot.riders.pop(waiter, None)
+            self._note_seats(slot)
 
     def _rides(self, waiter: Waiter, origin: OriginState, rides: bool) -> None:
         if waiter.rides is not rides:
@@ -170,8 +179,9 @@ class PoolSharing(PoolState):
         if slot.draining:
             if not slot.users:
                 self._leave(slot, slot.reason)
-        elif slot.riders:
+        elif slot.riders:  # the answer was here before the pool was told of the SETTINGS
             self._fill(slot)
+            self._note_seats(slot)
         elif not slot.users:
             self._set_room(slot, False)
             slot.origin.dialing.pop(slot, None)

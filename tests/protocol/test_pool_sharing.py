@@ -135,6 +135,46 @@ def test_t7_beyond_the_limit_further_connections_are_opened() -> None:
     assert extra.rides
 
 
+def full_dial(pool: Pool) -> list[Waiter]:
+    """Those who dial and ride, as many as the origin is known to allow at once."""
+    known, _ = pool.shared(limit=4)
+    pool.asks(3)
+    waiters = pool.asks(4)
+    assert known.users == 4
+    assert all(got(waiter) is got(waiters[0]) is not known for waiter in waiters)
+    return waiters
+
+
+@pytest.mark.parametrize("who", [0, 1], ids=["who dials", "who rides"])
+@pytest.mark.parametrize("opened", [False, True])
+def test_t7_who_gives_up_a_dial_leaves_a_seat(who: int, opened: bool) -> None:
+    pool = Pool()
+    waiters = full_dial(pool)
+    slot = got(waiters[0])
+    if opened:
+        pool.connected(slot, NOW, shared=True)
+    pool.cancel(waiters[who], NOW)
+    assert got(pool.ask()) is slot
+    assert got(pool.ask()) is not slot
+
+
+def test_t7_who_is_served_before_the_limit_is_known_leaves_a_seat() -> None:
+    """With threads, whose answer came together with the SETTINGS may ask again before the one who
+    has read them has told the pool."""
+    pool = Pool()
+    waiters = full_dial(pool)
+    slot = got(waiters[0])
+    pool.connected(slot, NOW, shared=True)
+    pool.leave(slot)
+    assert not waiters[1].rides
+    again = pool.ask()
+    assert got(again) is slot
+    assert got(pool.ask()) is not slot
+    pool.set_limit(slot, 4, NOW)
+    assert not again.rides
+    assert slot.users == 4
+
+
 def test_t7_an_origin_that_allows_one_stream_is_dialled_by_each() -> None:
     pool = Pool()
     pool.shared(limit=1)
