@@ -632,12 +632,10 @@ def test_reset(transport: URLLib3Transport) -> None:
         assert caught.value.phase == "receive body"
 
 
-def test_nobody_there(transport: URLLib3Transport) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+def test_nobody_there(transport: URLLib3Transport, refusing_port: int) -> None:
     with pytest.raises(httpcore_core.ConnectError, match="refused") as caught:
-        send(transport, f"http://127.0.0.1:{port}/secret")
-    assert caught.value.origin == f"http://127.0.0.1:{port}"
+        send(transport, f"http://127.0.0.1:{refusing_port}/secret")
+    assert caught.value.origin == f"http://127.0.0.1:{refusing_port}"
     assert "secret" not in f"{caught.value}{caught.value!r}"
     assert isinstance(caught.value.__cause__, theirs.NewConnectionError)
     with pytest.raises(httpcore_core.ConnectError) as caught:

@@ -22,7 +22,6 @@ from tests.interop.origins import Origin
 from tests.interop.proxies import WAYS, Way
 from tests.interop.servers.dante import Dante
 from tests.interop.servers.nginx import Nginx
-from tests.interop.servers.process import free_port
 from tests.interop.servers.squid import REALM, Squid
 
 from .asking import ask, field, get
@@ -120,9 +119,9 @@ async def test_x2_a_port_that_dante_does_not_connect_to(
 
 
 @pytest.mark.parametrize("way", HTTP_WAYS, indirect=True)
-async def test_x2_an_origin_that_is_not_there(way: Way, settled: Any) -> None:
+async def test_x2_an_origin_that_is_not_there(way: Way, refusing_port: int, settled: Any) -> None:
     status = {"squid": 503, "tinyproxy": 500}[way.server.program]
-    place = f"localhost:{free_port()}"
+    place = f"localhost:{refusing_port}"
     async with AsyncConnectionPool(proxy=way.proxy) as pool:
         for _ in range(2):
             response = await ask(pool, "GET", f"http://{place}/")
@@ -136,8 +135,10 @@ async def test_x2_an_origin_that_is_not_there(way: Way, settled: Any) -> None:
 
 
 @pytest.mark.parametrize("way", SOCKS_WAYS, indirect=True)
-async def test_x2_an_origin_that_is_not_there_behind_socks(way: Way, settled: Any) -> None:
-    place = f"{way.host}:{free_port()}"
+async def test_x2_an_origin_that_is_not_there_behind_socks(
+    way: Way, refusing_port: int, settled: Any
+) -> None:
+    place = f"{way.host}:{refusing_port}"
     async with AsyncConnectionPool(proxy=way.proxy) as pool:
         for scheme in ("http", "https"):
             with pytest.raises(ProxyError, match="connection refused") as raised:
@@ -147,8 +148,10 @@ async def test_x2_an_origin_that_is_not_there_behind_socks(way: Way, settled: An
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5", "socks5h"])
-async def test_a_proxy_that_is_not_there(nginx: Nginx, scheme: str, settled: Any) -> None:
-    proxy = f"{scheme}://127.0.0.1:{free_port()}"
+async def test_a_proxy_that_is_not_there(
+    nginx: Nginx, scheme: str, refusing_port: int, settled: Any
+) -> None:
+    proxy = f"{scheme}://127.0.0.1:{refusing_port}"
     async with AsyncConnectionPool(proxy=proxy) as pool:
         for layer in ("plain", "tls"):
             with pytest.raises(ConnectError, match=f"the proxy {proxy}"):

@@ -12,7 +12,7 @@ from tests.certificates import Certificates
 from tests.interop.content import MIB, SMALL, TEXT, Content
 from tests.interop.proxies import Way, origin_behind
 from tests.interop.servers.nginx import Nginx
-from tests.interop.servers.process import free_port, wait_until
+from tests.interop.servers.process import wait_until
 from tests.interop.servers.squid import Squid
 
 from .asking import LIMITS, ask, field, get, size_and_digest
@@ -133,10 +133,14 @@ def test_a_first_proxy_that_does_not_know_us(
 
 @pytest.mark.parametrize("name", ["squid-http", "tinyproxy-https", "dante-socks5h"])
 def test_a_second_proxy_that_is_not_there(
-    way_named: Callable[[str], Way], nginx: Nginx, name: str, settled: Any
+    way_named: Callable[[str], Way],
+    nginx: Nginx,
+    name: str,
+    refusing_port: int,
+    settled: Any,
 ) -> None:
     first = way_named(name)
-    second = f"http://localhost:{free_port()}"
+    second = f"http://localhost:{refusing_port}"
     backend = TunnelBackend(first.proxy)
     with ConnectionPool(network_backend=backend, proxy=second) as pool:
         for layer in ("plain", "tls"):
@@ -159,7 +163,11 @@ def test_a_second_proxy_that_refuses(
 
 
 def test_without_a_proxy_of_its_own(
-    way_named: Callable[[str], Way], nginx: Nginx, certificates: Certificates, settled: Any
+    way_named: Callable[[str], Way],
+    nginx: Nginx,
+    certificates: Certificates,
+    refusing_port: int,
+    settled: Any,
 ) -> None:
     """A pool in a network behind a proxy; errors of the network are the network's."""
     context = certificates.client_context()
@@ -172,5 +180,5 @@ def test_without_a_proxy_of_its_own(
                     assert response.content == SMALL
             assert pool.stats().opened == 2
             with pytest.raises((ProxyError, ConnectError)):
-                get(pool, f"http://localhost:{free_port()}/")
+                get(pool, f"http://localhost:{refusing_port}/")
             settled(pool)
