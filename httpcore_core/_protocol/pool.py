@@ -166,7 +166,7 @@ class PoolPolicy(PoolSharing):
             return
         slot.waiter = None
         if not reusable:
-            self._leave(slot, reason or "not reusable")
+            self.discard(slot, reason or "not reusable")
             return
         if slot.shared and self._vacate(slot, now):
             return
@@ -329,7 +329,7 @@ class PoolPolicy(PoolSharing):
         if slot.riders:
             heir, _ = slot.riders.popitem(last=False)
             self._rides(heir, origin, False)
-            self._note_seats(slot)
+            self._free_seat(slot)
         elif self._ring.demand <= self._total.leaving or not self._ring.overtaken(origin):
             heir = origin.next_waiter()
             if heir is not None:

@@ -108,13 +108,18 @@ class PoolSharing(PoolState):
         """Remember whether one more may ride on the slot, whose limit is not known yet."""
         assert slot.riders is not None
         origin = slot.origin
-        if len(slot.riders) + 1 < origin.stream_limit:
+        if origin.multiplexed is not False and len(slot.riders) + 1 < origin.stream_limit:
             origin.dialing[slot] = None
         else:
             origin.dialing.pop(slot, None)
 
+    def _free_seat(self, slot: Slot) -> None:
+        """One who rode on the slot does so no more: another one may, those who queue first."""
+        self._note_seats(slot)
+        self._board(slot)
+
     def _board(self, slot: Slot) -> None:
-        """A dial has been granted to the first in the queue: others may ride on it."""
+        """There are seats on the slot: those who queue take them."""
         origin = slot.origin
         while slot in origin.dialing and (waiter := origin.next_waiter()) is not None:
             self._queued(origin, -1)
@@ -126,7 +131,7 @@ class PoolSharing(PoolState):
         self._rides(waiter, slot.origin, False)
         if slot.riders is not None:
             slot.riders.pop(waiter, None)
-            self._note_seats(slot)
+            self._free_seat(slot)
 
     def _rides(self, waiter: Waiter, origin: OriginState, rides: bool) -> None:
         if waiter.rides is not rides:
@@ -181,7 +186,7 @@ class PoolSharing(PoolState):
                 self._leave(slot, slot.reason)
         elif slot.riders:  # the answer was here before the pool was told of the SETTINGS
             self._fill(slot)
-            self._note_seats(slot)
+            self._free_seat(slot)
         elif not slot.users:
             self._set_room(slot, False)
             slot.origin.dialing.pop(slot, None)

@@ -226,8 +226,8 @@ class PoolLeasing(PoolContexts):
         except TimeoutException as exc:
             exchange.explain(exc, None, now)
             raise
-        if opened is None or opened.protocol.has_settings:
-            is_set = event.wait(budget)
+        if opened is None or opened.protocol.has_settings or opened.protocol.is_closed:
+            is_set = event.wait(budget)  # the pool knows, or is about to be told
         else:  # who uses it may be busy with something else than reading
             is_set = True
             try:

@@ -135,6 +135,9 @@ def test_t7_beyond_the_limit_further_connections_are_opened() -> None:
     assert extra.rides
 
 
+LEAVING = pytest.mark.parametrize("who", ["dials", "rides", "is served"])
+
+
 def full_dial(pool: Pool) -> list[Waiter]:
     """Those who dial and ride, as many as the origin is known to allow at once."""
     known, _ = pool.shared(limit=4)
@@ -145,34 +148,77 @@ def full_dial(pool: Pool) -> list[Waiter]:
     return waiters
 
 
-@pytest.mark.parametrize("who", [0, 1], ids=["who dials", "who rides"])
-@pytest.mark.parametrize("opened", [False, True])
-def test_t7_who_gives_up_a_dial_leaves_a_seat(who: int, opened: bool) -> None:
-    pool = Pool()
-    waiters = full_dial(pool)
+def leave_seat(pool: Pool, waiters: list[Waiter], who: str) -> Slot:
+    """One of those leaves the dial, whose slot is returned. With threads one "is served" whose
+    answer came together with the SETTINGS, before the thread that reads them has told the pool."""
     slot = got(waiters[0])
-    if opened:
+    if who == "is served":
         pool.connected(slot, NOW, shared=True)
-    pool.cancel(waiters[who], NOW)
-    assert got(pool.ask()) is slot
+        pool.leave(slot)
+        assert not waiters[1].rides
+    else:
+        pool.cancel(waiters[who == "rides"], NOW)
+    pool.take_wake()
+    return slot
+
+
+@LEAVING
+def test_t7_who_leaves_a_dial_leaves_a_seat(who: str) -> None:
+    pool = Pool()
+    slot = leave_seat(pool, full_dial(pool), who)
+    newcomer = pool.ask()
+    assert got(newcomer) is slot
     assert got(pool.ask()) is not slot
+    if who != "is served":
+        pool.connected(slot, NOW, shared=True)
+    pool.set_limit(slot, 4, NOW)
+    assert not newcomer.rides
+    assert slot.users == 4
 
 
-def test_t7_who_is_served_before_the_limit_is_known_leaves_a_seat() -> None:
-    """With threads, whose answer came together with the SETTINGS may ask again before the one who
-    has read them has told the pool."""
+@LEAVING
+def test_p3_a_seat_goes_to_who_queues(who: str) -> None:
+    pool = Pool(2)
+    waiters = full_dial(pool)
+    first, second = pool.asks(2)
+    assert queued([first, second]) == 2
+    slot = leave_seat(pool, waiters, who)
+    assert got(first) is slot
+    assert queued([second, pool.ask()]) == 2
+    assert pool.stats().queued == 2 + 3  # those who ride count
+
+
+def test_p3_who_got_a_seat_is_woken() -> None:
+    pool = Pool(2)
+    waiters = full_dial(pool)
+    queuing = pool.ask()
+    pool.take_wake()
+    pool.cancel(waiters[1], NOW)
+    assert pool.take_wake() == [queuing]
+
+
+def test_t8_a_seat_is_not_offered_where_http11_is_spoken() -> None:
     pool = Pool()
     waiters = full_dial(pool)
+    other = pool.ask()
+    pool.connected(got(other), NOW, shared=False)
+    pool.cancel(waiters[1], NOW)
+    assert not pool.ask().rides
+
+
+def test_p16_those_who_ride_on_a_connection_that_breaks_are_placed_anew() -> None:
+    pool = Pool()
+    waiters = pool.asks(4)
     slot = got(waiters[0])
     pool.connected(slot, NOW, shared=True)
-    pool.leave(slot)
-    assert not waiters[1].rides
-    again = pool.ask()
-    assert got(again) is slot
-    assert got(pool.ask()) is not slot
-    pool.set_limit(slot, 4, NOW)
-    assert not again.rides
-    assert slot.users == 4
+    pool.take_wake()
+    pool.release(slot, NOW, reusable=False)
+    assert pool.take_wake()
+    dials = {got(waiter) for waiter in waiters[1:]}
+    assert slot not in dials
+    pool.cancel(waiters[3], NOW)
+    assert got(pool.ask()) in dials
+    assert pool.close_all() == ["not reusable"]
 
 
 def test_t7_an_origin_that_allows_one_stream_is_dialled_by_each() -> None:
@@ -565,8 +611,8 @@ class SharingMachine(RuleBasedStateMachine):
         self.settle()
 
     @precondition(lambda self: any(w.slot is not None and not w.rides for w in self.waiters))
-    @rule(pick=picks)
-    def release(self, pick: int) -> None:
+    @rule(pick=picks, reusable=st.sampled_from([True, True, True, False]))
+    def release(self, pick: int, reusable: bool) -> None:
         users = [
             waiter
             for waiter in self.waiters
@@ -576,7 +622,7 @@ class SharingMachine(RuleBasedStateMachine):
             waiter = users[pick % len(users)]
             assert waiter.slot is not None
             self.waiters.remove(waiter)
-            self.policy.release(waiter.slot, self.now, reusable=True)
+            self.policy.release(waiter.slot, self.now, reusable=reusable)
             self.settle()
 
     @precondition(lambda self: self.waiters)
@@ -629,6 +675,7 @@ class SharingMachine(RuleBasedStateMachine):
             assert set(origin.shared) == {slot for slot in with_room if slot.key == origin.key}
             for slot in origin.dialing:
                 assert slot.state in (CONNECTING, ACTIVE)
+                assert not slot.draining
 
     @invariant()
     def leaving_is_what_drains_and_closes(self) -> None:
