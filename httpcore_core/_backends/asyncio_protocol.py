@@ -32,8 +32,8 @@ from .sockets import shut_down, this_process
 READ_LIMIT = 512 * 1024
 """Bytes that are received at a time. The transport is paused when more of them than that wait to be
 read, so that one stream holds up to twice as many. A download costs a tenth less than with the 256
-KiB that asyncio itself reads, as it takes fewer turns of the event loop. The kernel may keep several
-times as much for each socket."""
+KiB that asyncio itself reads, as it takes fewer turns of the event loop. The kernel may keep
+several times as much for each socket."""
 
 PIECE = 64 * 1024
 """Bytes of a large buffer that one read copies out. Objects twice that size are mapped and unmapped
