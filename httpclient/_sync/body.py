@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from httpcore_core import TransportError
 
-from .._exceptions import attach
+from .._exceptions import StreamClosed, attach
 
 if TYPE_CHECKING:
     from .._decoding import Step
@@ -22,14 +22,16 @@ T = TypeVar("T")
 
 class Body(Generic[T]):
     """Yields what `step` makes of the body. At the end, and after an error, the response is
-    closed; whoever stops earlier closes it."""
+    closed; whoever stops earlier closes it. Whoever goes on after that, or after somebody else has
+    closed it, gets `StreamClosed`: what he has is not the whole body."""
 
     def __init__(self, response: Response, step: Step[T], *, is_raw: bool = False) -> None:
         self._response = response
         self._step = step
         self._source = response._claim("__iter__", is_raw=is_raw).__iter__()
         self._ready: Iterator[T] = iter(())
-        self._ended = False
+        self._ended = self._failed = False
+        self._can_be_closed = not response.is_closed  # one that is in memory has been
         response._iterator = self._source
 
     def __iter__(self) -> Body[T]:
@@ -37,19 +39,25 @@ class Body(Generic[T]):
 
     def __next__(self) -> T:
         try:
-            while True:
+            while not self._was_cut_short():
                 for part in self._ready:
                     return part
                 if self._ended:
                     break
                 self._advance()
+            else:
+                raise StreamClosed("the response was closed before its body was read to its end")
         except BaseException as exc:
-            self._ended, self._ready = True, iter(())
+            self._failed, self._ready = True, iter(())
             if isinstance(exc, TransportError):
                 attach(exc, self._response._request)
             self._response.close()
             raise
         raise StopIteration
+
+    def _was_cut_short(self) -> bool:
+        closed = self._can_be_closed and self._response.is_closed
+        return self._failed or (closed and not self._ended)
 
     def _advance(self) -> None:
         try:

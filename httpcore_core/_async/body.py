@@ -25,9 +25,10 @@ _NOBODYS: Any = object()  # the exchange of a response that has none
 
 class AsyncResponseStream(AsyncByteStream):
     """The body of a response on its connection, or on its stream of one. Read it to the end, or
-    close it."""
+    close it. Whoever goes on after it was closed or has failed gets a `ReadError`: what he has is
+    not the whole body."""
 
-    __slots__ = ("_connection", "_exchange", "_extensions", "_is_over")
+    __slots__ = ("_connection", "_exchange", "_extensions", "_is_over", "_is_whole")
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class AsyncResponseStream(AsyncByteStream):
         self._connection = connection
         self._exchange = exchange
         self._extensions = extensions
-        self._is_over = False
+        self._is_over = self._is_whole = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         trace = self._exchange.trace
@@ -49,7 +50,7 @@ class AsyncResponseStream(AsyncByteStream):
 
     async def __anext__(self) -> bytes:
         if self._is_over:
-            raise StopAsyncIteration
+            raise StopAsyncIteration if self._is_whole else self._exchange.cut_short()
         try:
             chunk = await self._connection.receive_body(self._exchange)
         except BaseException:
@@ -58,7 +59,7 @@ class AsyncResponseStream(AsyncByteStream):
         if chunk:
             return chunk
         self._take_trailers()
-        self._is_over = True
+        self._is_over = self._is_whole = True
         if self._exchange.trace is None:
             await self.end()
         raise StopAsyncIteration
@@ -81,6 +82,7 @@ class AsyncResponseStream(AsyncByteStream):
                 chunks.append(chunk)
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._take_trailers()
+        self._is_whole = True
         await connection.finish(exchange)
         return body
 
@@ -91,8 +93,7 @@ class AsyncResponseStream(AsyncByteStream):
             await self.aclose()
 
     def _take_trailers(self) -> None:
-        trailers = self._connection.trailers_of(self._exchange)
-        if trailers:
+        if trailers := self._connection.trailers_of(self._exchange):
             self._extensions["trailers"] = trailers
 
     def let_go(self) -> None:

@@ -17,6 +17,7 @@ from .._exceptions import (
     ConnectTimeout,
     LocalProtocolError,
     PoolTimeout,
+    ReadError,
     ReadTimeout,
     TimeoutException,
     TransportError,
@@ -195,6 +196,11 @@ class Exchange:
                 exc.limit = self.timeouts.total
             elif limit is not None:
                 exc.limit = limit
+
+    def cut_short(self) -> ReadError:
+        """For whoever goes on with a body that was closed, or failed, before its end."""
+        text = "the body was not read to its end: it was closed before, or reading it has failed"
+        return ReadError(text, origin=str(self.origin), phase="receive body")
 
     def rewind(self, now: float) -> None:
         """Back to the start, for a retry on another connection."""

@@ -25,9 +25,10 @@ _NOBODYS: Any = object()  # the exchange of a response that has none
 
 class ResponseStream(SyncByteStream):
     """The body of a response on its connection, or on its stream of one. Read it to the end, or
-    close it."""
+    close it. Whoever goes on after it was closed or has failed gets a `ReadError`: what he has is
+    not the whole body."""
 
-    __slots__ = ("_connection", "_exchange", "_extensions", "_is_over")
+    __slots__ = ("_connection", "_exchange", "_extensions", "_is_over", "_is_whole")
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class ResponseStream(SyncByteStream):
         self._connection = connection
         self._exchange = exchange
         self._extensions = extensions
-        self._is_over = False
+        self._is_over = self._is_whole = False
 
     def __iter__(self) -> Iterator[bytes]:
         trace = self._exchange.trace
@@ -49,7 +50,7 @@ class ResponseStream(SyncByteStream):
 
     def __next__(self) -> bytes:
         if self._is_over:
-            raise StopIteration
+            raise StopIteration if self._is_whole else self._exchange.cut_short()
         try:
             chunk = self._connection.receive_body(self._exchange)
         except BaseException:
@@ -58,7 +59,7 @@ class ResponseStream(SyncByteStream):
         if chunk:
             return chunk
         self._take_trailers()
-        self._is_over = True
+        self._is_over = self._is_whole = True
         if self._exchange.trace is None:
             self.end()
         raise StopIteration
@@ -81,6 +82,7 @@ class ResponseStream(SyncByteStream):
                 chunks.append(chunk)
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._take_trailers()
+        self._is_whole = True
         connection.finish(exchange)
         return body
 
@@ -91,8 +93,7 @@ class ResponseStream(SyncByteStream):
             self.close()
 
     def _take_trailers(self) -> None:
-        trailers = self._connection.trailers_of(self._exchange)
-        if trailers:
+        if trailers := self._connection.trailers_of(self._exchange):
             self._extensions["trailers"] = trailers
 
     def let_go(self) -> None:

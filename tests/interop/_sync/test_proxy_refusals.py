@@ -119,9 +119,7 @@ def test_x2_a_port_that_dante_does_not_connect_to(
 
 
 @pytest.mark.parametrize("way", HTTP_WAYS, indirect=True)
-def test_x2_an_origin_that_is_not_there(
-    way: Way, refusing_port: int, settled: Any
-) -> None:
+def test_x2_an_origin_that_is_not_there(way: Way, refusing_port: int, settled: Any) -> None:
     status = {"squid": 503, "tinyproxy": 500}[way.server.program]
     place = f"localhost:{refusing_port}"
     with ConnectionPool(proxy=way.proxy) as pool:
