@@ -230,9 +230,9 @@ class AsyncHTTP2Exchange:
         deadline, due = self._exchange.deadline, self.due(limit)
         return due if deadline is None or (due is not None and due < deadline) else deadline
 
-    async def next_event(self, deadline: float | None, *, once: bool = False) -> Event:
-        """What has been received next for this stream, or is by the deadline; with `once` also
-        NEED_DATA, if it was something else that came."""
+    async def next_event(self, deadline: float | None, *, uploading: bool = False) -> Event:
+        """What has been received next for this stream, or is by the deadline; NEED_DATA if nothing
+        was, but an upload that was stuck may go on."""
         connection, stream = self._connection, self.stream
         protocol = connection.protocol
         while True:
@@ -241,13 +241,10 @@ class AsyncHTTP2Exchange:
                 if event is not NEED_DATA:
                     has_output = protocol.has_data_to_send
                     break
+                if uploading and not protocol.is_blocked(stream):
+                    return NEED_DATA
                 turn = connection.join(stream)
             await connection.wait(turn, deadline)
-            if once:
-                once = False
-                with connection.lock:
-                    if not stream.is_readable:
-                        return NEED_DATA
         if has_output:
             connection.write_soon()
         return event
@@ -285,7 +282,7 @@ class AsyncHTTP2Exchange:
                     await self._upload()
                     exchange.phase = "receive body"
                 deadline = self._deadline(exchange.timeouts.read)
-                event = await self.next_event(deadline, once=self._is_uploading)
+                event = await self.next_event(deadline, uploading=self._is_uploading)
             if event is END:
                 return b""
             assert isinstance(event, bytes)

@@ -160,6 +160,10 @@ class AsyncPoolLeasing(AsyncPoolContexts):
         is_set = await self._line.wait(waiter.event, left)
         now = self._now()
         exchange.queued = now - started
+        if is_set and waiter.slot is None:
+            with self._lock:
+                if waiter.slot is None and waiter.error is None:
+                    waiter.event = AsyncEvent()  # it was set for what he waited for before
         if is_set or waiter.error is not None:
             return
         with self._lock:
@@ -235,8 +239,6 @@ class AsyncPoolLeasing(AsyncPoolContexts):
             except ReadTimeout:
                 is_set = False
         with self._lock:
-            if waiter.slot is None and waiter.error is None:
-                waiter.event = AsyncEvent()  # there was no room for us: now we queue
             if is_set or not self._is_sharing(waiter):
                 return
             text = self._policy.describe(waiter.key)

@@ -91,10 +91,11 @@ class AsyncPoolUpkeep(AsyncTransport):
 
     # What shared connections say
 
-    def on_limit(self, slot: Slot, limit: int) -> None:
-        """The connection takes so many requests at a time, from now on."""
+    def on_limit(self, slot: Slot, protocol: Any) -> None:
+        """The connection takes another number of requests at a time. It is asked for that here,
+        because another thread may have come in between with an earlier one."""
         with self._lock:
-            self._policy.set_limit(slot, limit, self._now())
+            self._policy.set_limit(slot, protocol.stream_limit, self._now())
         self._settle_soon()
 
     def on_retired(self, slot: Slot, reason: str) -> None:

@@ -138,6 +138,11 @@ class HTTP2Sender(HTTP2State):
             self._request_ended(stream)
         return taken
 
+    def is_blocked(self, stream: HTTP2Stream) -> bool:
+        """Whether `send_data` has found too little room, and nothing has come since that could have
+        made some."""
+        return stream.id in self._blocked
+
     def _sent(self, stream: HTTP2Stream, size: int) -> None:
         if stream.to_send is not None:
             stream.to_send -= size

@@ -280,13 +280,11 @@ class HTTP2Connection(HTTP2Wire, Transport):
 
     def on_limit(self) -> None:
         slot, protocol = self.slot, self.protocol
-        self._limit = limit = protocol.stream_limit
-        if slot is None:
-            return
-        if protocol.is_retiring:
+        self._limit = protocol.stream_limit
+        if slot is not None and protocol.is_retiring:
             slot.pool.on_retired(slot, "retired by the server")
-        else:
-            slot.pool.on_limit(slot, limit)
+        elif slot is not None:
+            slot.pool.on_limit(slot, protocol)
 
     def on_end(self) -> None:
         slot = self.slot
@@ -318,8 +316,10 @@ class HTTP2Connection(HTTP2Wire, Transport):
             if not (self._is_writing or self._out):
                 protocol.shutdown()
                 goodbye = protocol.data_to_send()
+                self._is_writing = bool(goodbye)
         if goodbye:
             self._stream.write_nowait(goodbye)
+            self._is_writing = False
         if self.reason_closed == "pool closed":
             self.lost(PoolClosed("the pool was closed meanwhile"))
         else:

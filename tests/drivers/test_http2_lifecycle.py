@@ -18,16 +18,12 @@ import trio
 
 from httpcore_core import (
     ConnectionPool,
-    HTTP2Connection,
     LocalProtocolError,
-    PoolTimeout,
-    RemoteProtocolError,
     TransportError,
 )
 from httpcore_core._concurrency import AsyncEvent
 from httpcore_core.testing.http_server import pattern
-from tests._async.http2 import GUARD, LIMITS, SOON, get, h2_context, prior, until
-from tests.concurrency import TaskGroup
+from tests._async.http2 import GUARD, LIMITS, get, h2_context, prior, until
 from tests.flavours import FLAVOURS, run_async
 from tests.http2_server import MAX_CONCURRENT_STREAMS, HTTP2Server, Link
 
@@ -154,46 +150,6 @@ def test_p12_closing_the_pool_under_threads() -> None:
             pool.close()
         stats = pool.stats()
         assert (stats.active, stats.idle, stats.queued, stats.connecting) == (0, 0, 0, 0)
-
-
-def test_p12_p15_a_limit_holds_between_the_end_and_the_pools_hearing_of_it(
-    monkeypatch: pytest.MonkeyPatch, settled: Any
-) -> None:
-    """One thread has read the end of a connection, and another one is to wait for its SETTINGS."""
-
-    def script(link: Link) -> None:
-        link.next_request()
-        link.close()
-
-    def on_end(connection: HTTP2Connection) -> None:
-        ended.set()
-        assert told.wait(GUARD)
-        tell(connection)
-
-    def ask(**limits: float) -> None:
-        pool.request("GET", server.url, extensions={"timeout": {**LIMITS, **limits}})
-
-    def ask_at_last() -> None:
-        try:
-            with pytest.raises(PoolTimeout):
-                ask(pool=1.0)
-        finally:
-            given_up.set()
-
-    tell = HTTP2Connection.on_end
-    monkeypatch.setattr(HTTP2Connection, "on_end", on_end)
-    ended, given_up, told = threading.Event(), threading.Event(), threading.Event()
-    with HTTP2Server(script, greets=False) as server, sync_prior() as pool:
-        with pytest.raises(RemoteProtocolError), TaskGroup() as group:
-            group.start(ask)
-            assert ended.wait(GUARD)
-            rider = group.start(ask_at_last)
-            in_time = given_up.wait(SOON)
-            told.set()
-        rider.result()
-        assert in_time
-        assert len(server.connections) == 1
-        settled(pool)
 
 
 @needs_fork
