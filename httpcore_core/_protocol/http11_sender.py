@@ -32,7 +32,7 @@ class HTTP11Sender:
         self._plan = plan
         self._held_back: bytes | None = None  # what completes a body of declared length
         self._to_send = plan.content_length or 0  # bytes still to be given to `send_data`
-        self.request_complete = plan.content_length == 0
+        self.request_complete = plan.content_length == 0 and plan.body is not None
         self.awaiting_continue = plan.expect_continue
         fields = b"\r\n".join(map(b": ".join, plan.headers))
         # RFC 9112, sections 3 and 5.
@@ -40,6 +40,11 @@ class HTTP11Sender:
         if not self.request_complete and self._may_join(plan):
             assert plan.body is not None
             return head + self.send_data(plan.body) + self.end_of_body()
+        if plan.content_length == 0 and plan.body is None:
+            # The end of the head is that of the message: it leaves when the stream has proved to be
+            # as empty as its length says.
+            self._held_back = head[-2:]
+            return head[:-2]
         return head
 
     @staticmethod

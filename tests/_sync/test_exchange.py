@@ -457,6 +457,23 @@ def test_h8_a_body_of_the_wrong_length_is_refused(chunks: list[bytes]) -> None:
         assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("chunks", [[], [b""]])
+def test_h8_a_stream_that_is_said_to_be_empty(chunks: list[bytes], settled: Any) -> None:
+    length = {"Content-Length": "0"}
+    with HTTPServer() as server:
+        url = f"{server.url}/echo"
+        with ConnectionPool() as pool:
+            content = Chunks(*chunks)
+            response = pool.request("POST", url, headers=length, content=content)
+            assert b'"length": 0' in response.content
+            with pytest.raises(LocalProtocolError, match="longer than its Content-Length"):
+                pool.request("POST", url, headers=length, content=Chunks(b"", b"x"))
+            settled(pool)
+            assert pool.connections == []
+        server.wait_until_done()
+        assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize(
     ("head", "kept"),
     [

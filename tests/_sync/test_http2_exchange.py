@@ -171,7 +171,18 @@ def test_b11_what_http2_cannot_carry_is_dropped_or_refused(
         assert server.heads[-1].path == b"/bytes/2"
 
 
-@pytest.mark.parametrize("declared", [2, 4])
+def test_h8_a_stream_that_is_said_to_be_empty(settled: Any) -> None:
+    with HTTP2Server() as server:
+        with prior() as pool:
+            length = (b"Content-Length", b"0")
+            how: dict[str, Any] = {"method": b"POST", "content": Chunks(b"")}
+            response = send(pool, server.port, b"/echo", length, **how)
+            assert b'"length": 0' in response.stream.read()
+            assert 1 in server.links[0].peer.ended
+            settled(pool)
+
+
+@pytest.mark.parametrize("declared", [0, 2, 4])
 def test_b09_h8_a_body_of_another_length_than_declared(declared: int, settled: Any) -> None:
     """The stream is reset, and the server never has a whole message; the connection goes on."""
     with HTTP2Server() as server:

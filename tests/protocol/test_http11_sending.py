@@ -163,6 +163,27 @@ def test_h8_b09_body_too_long(chunks: tuple[bytes, ...]) -> None:
     assert b"!" not in written
 
 
+def test_h8_b09_a_stream_that_is_said_to_be_empty() -> None:
+    """The end of the head would be that of the message: it waits for the stream's."""
+    headers = [(b"Content-Length", b"0")]
+    protocol = new_protocol()
+    written = protocol.start(plan(b"POST", headers=headers, stream=Stream()))
+    assert not protocol.request_complete
+    with pytest.raises(LocalProtocolError, match="longer"):
+        protocol.send_data(b"x")
+    assert not protocol.keep_alive
+    server = h11.Connection(h11.SERVER)
+    server.receive_data(written)
+    assert server.next_event() is h11.NEED_DATA
+
+    protocol = new_protocol()
+    written = protocol.start(plan(b"POST", headers=headers, stream=Stream()))
+    assert protocol.send_data(b"") == b""
+    written += protocol.end_of_body()
+    assert protocol.request_complete
+    assert served(written)[1] == b""
+
+
 @pytest.mark.parametrize("chunks", [(), (b"hell",)])
 def test_h8_b09_body_too_short(chunks: tuple[bytes, ...]) -> None:
     protocol = new_protocol()

@@ -413,7 +413,9 @@ def test_threads_end(files: Files) -> None:
     with HTTPServer({"file": files}) as server:
         files.cuts = 1
         assert httpclient(f"{server.url}/file", "-o", "saved", stderr_screen=True).code == 18
-    assert set(threading.enumerate()) <= before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30.0)  # rich tells the one that draws to end, and does not wait for it
+        assert not thread.is_alive(), thread
 
 
 def test_redirects_are_followed_to_the_file(files: Files) -> None:
