@@ -52,11 +52,11 @@ class Auth:
         """`auth_flow` with the bodies that it requires. To be closed on every way out."""
         if self.requires_request_body:
             request.read()
-        flow = self.auth_flow(request)
+        flow = _generator(self.auth_flow(request))
         try:
             attempt = _first(flow)
             while True:
-                response = yield attempt
+                response = yield _checked(attempt)
                 if self.requires_response_body:
                     response.read()
                 try:
@@ -87,14 +87,14 @@ class _AsyncFlow(AsyncGenerator[Request, Response]):
         if self._flow is None:
             if self._auth.requires_request_body:
                 await self._request.aread()
-            self._flow = self._auth.auth_flow(self._request)
-            return _first(self._flow)
+            self._flow = _generator(self._auth.auth_flow(self._request))
+            return _checked(_first(self._flow))
         if response is None:
             raise TypeError("an auth flow that has begun must be sent a response")
         if self._auth.requires_response_body:
             await response.aread()
         try:
-            return self._flow.send(response)
+            return _checked(self._flow.send(response))
         except StopIteration:
             raise StopAsyncIteration from None
 
@@ -114,6 +114,18 @@ class _AsyncFlow(AsyncGenerator[Request, Response]):
         self._closed = True
         if self._flow is not None:
             self._flow.close()
+
+
+def _generator(flow: Generator[Request, Response, None]) -> Generator[Request, Response, None]:
+    if not isinstance(flow, Generator):
+        raise TypeError(f"auth_flow is a generator, it yields requests, not {type(flow).__name__}")
+    return flow
+
+
+def _checked(request: Request) -> Request:
+    if not isinstance(request, Request):
+        raise TypeError(f"auth_flow yields requests, not {type(request).__name__}")
+    return request
 
 
 def _first(flow: Generator[Request, Response, None]) -> Request:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict
 from httpcore_core import TransportError
 
 from . import _redirects
-from ._config import USER_AGENT, Default, Timeout, TimeoutTypes, timeout_limits
+from ._config import USER_AGENT, Default, Timeout, TimeoutTypes, count, timeout_limits
 from ._content import Content
+from ._decoding import charset_of
 from ._exceptions import InvalidURL
 from ._headers import Headers, HeaderTypes
 from ._params import QueryParams, QueryParamTypes
@@ -80,10 +81,12 @@ class BaseClient:
         self.params = params
         self.auth = auth
         self.follow_redirects = follow_redirects
-        self.max_redirects = max_redirects
-        self.max_decoded = max_decoded
+        self.max_redirects = count("max_redirects", max_redirects)
+        self.max_decoded = None if max_decoded is None else count("max_decoded", max_decoded)
         self.trust_env = trust_env
         self.default_encoding = default_encoding
+        if not callable(default_encoding) and charset_of(f";charset={default_encoding}") is None:
+            raise ValueError(f"text cannot be decoded with {default_encoding!r}")
         self.event_hooks = event_hooks or {}
         self.timeout = timeout
         if cookies:
@@ -240,9 +243,14 @@ class BaseClient:
 
     # What the drivers ask
 
-    def _loaded_mounts(self, mounts: Mapping[str, Any] | None) -> Any:
+    def _loaded_mounts(self, mounts: Mapping[str, Any] | None, method: str) -> Any:
         if not mounts:
             return None
+        if not isinstance(mounts, Mapping):
+            raise TypeError(f"mounts maps patterns to transports, it is no {type(mounts).__name__}")
+        for mounted in mounts.values():
+            if mounted is not None:
+                usable(mounted, method)
         from ._mounts import sorted_mounts
 
         return sorted_mounts({pattern: (mounted,) for pattern, mounted in mounts.items()})
@@ -264,6 +272,8 @@ class BaseClient:
 
     def _auth_of(self, request: Request, auth: AuthTypes | Default | None) -> Auth | None:
         """What was given for the request; else the client's; else what the URL says."""
+        if not isinstance(request, Request):
+            raise TypeError(f"what is sent is a Request, not {type(request).__name__}")
         given = self._auth if isinstance(auth, Default) else _loaded(auth)
         if given is None and request.url.userinfo and auth is not None:
             from ._auth import BasicAuth
@@ -302,6 +312,14 @@ class BaseClient:
         if self._owns_transport:
             twin._transport = copy.copy(self._transport)
         return twin
+
+
+def usable(transport: Any, method: str) -> Any:
+    """`transport`, if it has what a client of this kind calls."""
+    if not callable(getattr(transport, method, None)):
+        kind = type(transport).__name__
+        raise TypeError(f"a transport of this client has the method {method}; {kind} has not")
+    return transport
 
 
 def time_left(extensions: dict[str, Any], started: float) -> dict[str, Any]:

@@ -100,6 +100,15 @@ class Limits(NamedTuple):
 DEFAULT_LIMITS = Limits(max_connections=100, max_keepalive_connections=20)
 
 
+def count(name: str, value: int) -> int:
+    """`value`, if it can be how many there may be of something."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is a whole number, not {type(value).__name__}")
+    if value < 0:
+        raise ValueError(f"{name} must not be negative, but is {value}")
+    return value
+
+
 def timeout_limits(
     timeout: TimeoutTypes, default: Mapping[str, float | None] | None = None
 ) -> dict[str, float | None]:

@@ -65,7 +65,7 @@ class _File:
 
     def _position(self) -> int | None:
         try:
-            if getattr(self._file, "seekable", lambda: True)():
+            if getattr(self._file, "seekable", lambda: True)() and self._file.seek:
                 position: int = self._file.tell()
                 return position
         except (AttributeError, OSError):  # it has `read` and no more than that

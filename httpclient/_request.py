@@ -69,6 +69,8 @@ class Request:
     ) -> None:
         if isinstance(method, bytes):
             method = method.decode("ascii", "surrogateescape")
+        elif not isinstance(method, str):
+            raise TypeError(f"the method is a str, not {type(method).__name__}")
         if not method.isascii():
             raise LocalProtocolError("the method is not ASCII", phase="request")
         self.method = method.upper()

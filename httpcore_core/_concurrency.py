@@ -320,8 +320,14 @@ async def shielded_async(work: Callable[..., Awaitable[Any]], *args: Any) -> Non
 
 
 def call_back(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function that the caller of a request handed in; returns its result."""
-    return function(*args)
+    """Call a function that the caller of a request handed in; returns its result. Raises
+    `TypeError` if it is ``async def``: nobody would notice that it does nothing."""
+    result = function(*args)
+    if result is not None and hasattr(result, "__await__"):
+        if hasattr(result, "close"):  # a coroutine, which warns if it is never run
+            result.close()
+        raise TypeError(f"{function!r} is for async code; sync code cannot wait for it")
+    return result
 
 
 async def call_back_async(function: Callable[..., Any], *args: Any) -> Any:

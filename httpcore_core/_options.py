@@ -54,10 +54,12 @@ _LONGEST = sys.float_info.max
 
 def parse_timeouts(value: Any) -> Timeouts:
     """Check the `timeout` extension: a dictionary with any of the keys of `Timeouts`."""
-    if not value:
+    if value is None:
         return NO_TIMEOUTS
     if not isinstance(value, dict):
         raise _bad_timeout(f"must be a dictionary, not {type(value).__name__}")
+    if not value:
+        return NO_TIMEOUTS
     if not _FIELDS.issuperset(value):
         unknown = next(name for name in value if name not in _FIELDS)
         raise _bad_timeout(f"has the unknown key {unknown!r}")

@@ -18,6 +18,8 @@ from collections.abc import Awaitable, Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ._concurrency import call_back
+
 if TYPE_CHECKING:
     import logging
 
@@ -87,7 +89,7 @@ class Tracer:
     def emit(self, name: str, info: Info) -> None:
         _log(name, info)
         if self._callback is not None:
-            self._callback(name, info)
+            call_back(self._callback, name, info)
 
     def run(self, name: str, info: Info, step: Callable[..., T], *args: Any) -> T:
         """Call ``step(*args)`` between its `started` and its `complete` or `failed` event."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from httpcore_core._exceptions import LocalProtocolError
+from httpcore_core import ConnectionPool, LocalProtocolError, MockBackend
 from httpcore_core._options import ConnectionOptions, PoolLimits, parse_timeouts
 
 
@@ -76,3 +76,28 @@ def test_a_duration_that_was_accepted_lets_no_truth_value_pass() -> None:
         assert parse_timeouts({"read": limit}).read == limit
     with pytest.raises(LocalProtocolError, match="must be a number"):
         parse_timeouts({"read": True})
+
+
+@pytest.mark.parametrize("value", [5.0, 0, False, "", [], ("connect", 1)])
+def test_a_timeout_that_is_no_dictionary(value: Any) -> None:
+    """What is false does not mean: no limits."""
+    with pytest.raises(LocalProtocolError, match="must be a dictionary"):
+        parse_timeouts(value)
+
+
+def test_no_timeouts() -> None:
+    assert set(parse_timeouts(None)) == set(parse_timeouts({})) == {None}
+
+
+@pytest.mark.parametrize("name", ["trace", "informational"])
+def test_sync_code_refuses_functions_that_it_would_have_to_wait_for(name: str) -> None:
+    """They would seem to work and never run."""
+
+    async def never_run(*args: Any) -> None:
+        raise AssertionError("nobody waits for this")
+
+    answer = b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"
+    with ConnectionPool(network_backend=MockBackend([answer])) as pool:
+        with pytest.raises(TypeError, match="is for async code"):
+            pool.request("GET", "http://example.org/", extensions={name: never_run})
+        assert pool.connections == []

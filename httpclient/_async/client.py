@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 import httpcore_core
 from httpcore_core import LocalProtocolError, PoolClosed, TransportError, UnsupportedProtocol
 
-from .._client import BaseClient, EventHooks, RequestOptions, SendOptions, time_left
+from .._client import BaseClient, EventHooks, RequestOptions, SendOptions, time_left, usable
 from .._concurrency import call_back_async
 from .._config import (
     DEFAULT_LIMITS,
@@ -109,8 +109,8 @@ class AsyncClient(BaseClient):
                 limits=limits,
                 proxy=proxy,
             )
-        self._transport = transport
-        self._mounts = self._loaded_mounts(mounts)
+        self._transport = usable(transport, "handle_async_request")
+        self._mounts = self._loaded_mounts(mounts, "handle_async_request")
         uses_environment = trust_env and self._owns_transport and proxy is None
         self._environment = self._loaded_environment() if uses_environment else None
 

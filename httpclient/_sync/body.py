@@ -30,8 +30,8 @@ class Body(Generic[T]):
         self._step = step
         self._source = response._claim("__iter__", is_raw=is_raw).__iter__()
         self._ready: Iterator[T] = iter(())
-        self._ended = self._failed = False
-        self._can_be_closed = not response.is_closed  # one that is in memory has been
+        self._ended = False
+        self._is_kept = response.is_closed  # in memory, where nobody can close it any more
         response._iterator = self._source
 
     def __iter__(self) -> Body[T]:
@@ -39,7 +39,7 @@ class Body(Generic[T]):
 
     def __next__(self) -> T:
         try:
-            while not self._was_cut_short():
+            while self._ended or self._is_kept or not self._response.is_closed:
                 for part in self._ready:
                     return part
                 if self._ended:
@@ -48,16 +48,12 @@ class Body(Generic[T]):
             else:
                 raise StreamClosed("the response was closed before its body was read to its end")
         except BaseException as exc:
-            self._failed, self._ready = True, iter(())
+            self._ended, self._is_kept, self._ready = False, False, iter(())
             if isinstance(exc, TransportError):
                 attach(exc, self._response._request)
             self._response.close()
             raise
         raise StopIteration
-
-    def _was_cut_short(self) -> bool:
-        closed = self._can_be_closed and self._response.is_closed
-        return self._failed or (closed and not self._ended)
 
     def _advance(self) -> None:
         try:

@@ -47,6 +47,8 @@ class _Pooled(Configured):
         from .._tls import make_context
         from .._urls import URL
 
+        if not isinstance(limits, Limits):
+            raise TypeError(f"limits are Limits, not {type(limits).__name__}")
         self._pool = self._make_pool(
             ssl_context=make_context(verify, cert, trust_env, http1, http2),
             http1=http1,

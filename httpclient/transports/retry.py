@@ -82,6 +82,10 @@ class RetryPolicy:
             raise ValueError(f"attempts counts the first one, and cannot be {self.attempts}")
         for name in ("backoff", "max_backoff", "max_retry_after"):
             _check_seconds(name, getattr(self, name))
+        if isinstance(self.statuses, (str, bytes)) or not all(
+            isinstance(status, int) for status in self.statuses
+        ):
+            raise TypeError("statuses is a collection of numbers")
         if isinstance(self.methods, (str, bytes)):
             raise TypeError("methods is a collection of names, not one name")
         methods = (name.encode("ascii") if isinstance(name, str) else name for name in self.methods)

@@ -312,7 +312,10 @@ def check_fields(fields: Headers, what: str) -> None:
 
 
 def check_trailers(trailers: Headers) -> None:
-    """Refuse trailer fields that are illegal or do not belong in trailers."""
+    """Refuse trailer fields that are illegal or do not belong in trailers; and what is no list,
+    for it would be looked at more than once."""
+    if not isinstance(trailers, (list, tuple)):
+        raise _refuse(f"trailers are a list of pairs of bytes, not {type(trailers).__name__}")
     try:
         check_fields(trailers, "trailer field")
         for name, _ in trailers:

@@ -415,6 +415,7 @@ def test_h7_trailers() -> None:
     assert sent.chunked
     refused(b"POST", b"/", [(b"Content-Length", b"5")], ByteStream(b"hello"), trailers=trailers)
     bad: list[Any] = [[(b"X\n", b"y")], [(b"X", b"y\n")], [(b"Host", b"y")], [("X", "y")], 5, [5]]
+    bad.append(iter([(b"X-Sum", b"1")]))  # nothing would be left of it when they are sent
     for trailers in bad:
         refused(b"POST", b"/", None, Stream(), trailers=trailers)
 
