@@ -63,7 +63,7 @@ class StreamConsumed(StreamError):
 
 
 class StreamClosed(StreamError):
-    """The body was closed, or has been lost in a copy, before it was read."""
+    """The body was closed, or has failed, before it was read to its end; or was lost in a copy."""
 
 
 class ResponseNotRead(StreamError):

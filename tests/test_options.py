@@ -83,6 +83,9 @@ def test_a_timeout_that_is_no_dictionary(value: Any) -> None:
     """What is false does not mean: no limits."""
     with pytest.raises(LocalProtocolError, match="must be a dictionary"):
         parse_timeouts(value)
+    with ConnectionPool(network_backend=MockBackend([])) as pool:
+        with pytest.raises(LocalProtocolError, match="must be a dictionary"):
+            pool.request("GET", "http://example.org/", extensions={"timeout": value})
 
 
 def test_no_timeouts() -> None:

@@ -89,9 +89,9 @@ class Exchange:
         extensions = arguments[4]
         if extensions:
             limits = extensions.get("timeout")
-            if limits:
+            if limits is not None:
                 self.timeouts = parse_timeouts(limits)
-            if len(extensions) > 1 or not limits:
+            if len(extensions) > 1 or limits is None:
                 self._read_rarer(extensions)
 
     def _read_rarer(self, extensions: Extensions) -> None:
