@@ -333,6 +333,14 @@ def time_left(extensions: dict[str, Any], started: float) -> dict[str, Any]:
     return {**extensions, "timeout": {**limits, "total": left}}
 
 
+def rest_of_total(request: Request, extensions: dict[str, Any], started: float) -> dict[str, Any]:
+    """`time_left`, of which the request takes note for its errors: see `attach`."""
+    rest = time_left(extensions, started)
+    total, left = ((limits.get("timeout") or {}).get("total") for limits in (extensions, rest))
+    request._total = left, total
+    return rest
+
+
 def spend_time(request: Request, started: float) -> None:
     """Send `request` within what is left of its `total` limit."""
     request.extensions = time_left(request.extensions, started)

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
 
 def attach(error: TransportError, request: Request | None) -> None:
-    """Make `request` an attribute of an error of the core, which declares none."""
+    """Make `request` an attribute of an error of the core, which declares none. One that says how
+    much of `total` redirects and challenges had left is to say what the caller had asked for."""
     vars(error)["request"] = request
+    if request is not None and error.limit is not None:
+        left, total = request._total
+        error.limit = total if error.limit == left else error.limit
 
 
 class InvalidURL(LocalProtocolError, ValueError):

@@ -81,6 +81,8 @@ class Request:
         self._own_cookies: CookieTypes | None = None  # beside those of the client
         self._has_made_cookie = False  # a Cookie header, because the caller gave none
         self._is_users = True  # no other origin has chosen its URL
+        # What redirects and challenges have left of its `total` limit, and that limit.
+        self._total: tuple[float | None, float | None] = (None, None)
         given = headers if isinstance(headers, Headers) else Headers(headers)
         names = given.names()
         self.headers = Headers(given)

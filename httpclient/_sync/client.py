@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 import httpcore_core
 from httpcore_core import LocalProtocolError, PoolClosed, TransportError, UnsupportedProtocol
 
-from .._client import BaseClient, EventHooks, RequestOptions, SendOptions, time_left, usable
+from .._client import BaseClient, EventHooks, RequestOptions, SendOptions, rest_of_total, usable
 from .._concurrency import call_back
 from .._config import (
     DEFAULT_LIMITS,
@@ -236,7 +236,7 @@ class Client(BaseClient):
             if "timeout" not in extensions:  # a `Request` that this client has not built
                 extensions["timeout"] = dict(self._limits)
             if not is_first:
-                extensions = time_left(extensions, started)
+                extensions = rest_of_total(request, extensions, started)
             if is_mounted and self._is_proxied and transport is self._transport:
                 extensions.setdefault("proxy", None)  # what is mounted is None
             elif self._environment is not None and not is_mounted:

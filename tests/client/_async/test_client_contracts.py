@@ -94,6 +94,37 @@ async def test_n2_total_is_one_limit_over_all_redirects(monkeypatch: pytest.Monk
         assert {limits["read"] for limits in transport.limits} == {3.0}
 
 
+@pytest.mark.parametrize("fails_in", ["answer", "body"])
+@pytest.mark.parametrize("phase", ["total", "read"])
+async def test_n2_an_error_names_the_limit_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, fails_in: str, phase: str
+) -> None:
+    """Not what the redirect had left of it."""
+    clock = Clock(monkeypatch)
+
+    def fail() -> Any:
+        limit = transport.limits[-1][phase]
+        raise httpx.ReadTimeout("the total deadline passed", limit=limit)
+
+    class Failing(Body):
+        async def __anext__(self) -> bytes:
+            return bytes(fail())
+
+    def answer(target: bytes) -> Any:
+        clock.now += 2.0
+        if target == b"/":
+            return 302, [(b"Location", b"/next")], Body()
+        return 200, [], Failing() if fails_in == "body" else fail()
+
+    transport = Answering(answer)
+    limits = {"total": 9.0, "read": 3.0}
+    async with httpx.AsyncClient(transport=transport) as client:
+        with pytest.raises(httpx.ReadTimeout) as raised:
+            await client.get("http://h/", follow_redirects=True, timeout=limits)
+    assert transport.limits[-1]["total"] == 7.0
+    assert raised.value.limit == limits[phase]
+
+
 async def test_n2_total_is_one_limit_over_challenges(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the request, which is the caller's, may be sent again with all of its time."""
     clock = Clock(monkeypatch)
