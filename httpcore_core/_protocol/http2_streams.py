@@ -254,7 +254,9 @@ class HTTP2Stream:
 
 
 def renewed(error: TransportError) -> TransportError:
-    """A copy to raise: one error may concern many streams, and each adds its own traceback."""
+    """A copy to raise: one error may concern many streams, and each adds its own traceback. The
+    cause has none: its frames are those of whoever read for all, and with them his response."""
     copy = type(error)(error.message, origin=error.origin, phase=error.phase, limit=error.limit)
-    copy.__cause__ = error.__cause__
+    cause = error.__cause__
+    copy.__cause__ = None if cause is None else cause.with_traceback(None)
     return copy
