@@ -34,14 +34,16 @@ class Download:
     """`begin`, `write` as often as there is something, `finish`; and `close` in any case."""
 
     def __init__(self, path: str) -> None:
-        self.path = Path(os.path.realpath(path))  # a link stays one
+        given = Path(path)
+        self._is_direct = given.exists() and not given.is_file()
+        # A link to a file stays one. Where a device's leads may have no name, as /dev/stdout.
+        self.path = given if self._is_direct else Path(os.path.realpath(path))
         self.size = 0
         self.is_kept = False  # once closed: whether there is a part to go on with
         self._part = self.path.with_name(f"{self.path.name}.part")
         self._notes = self.path.with_name(f"{self.path.name}.part.json")
         self._file: io.FileIO | None = None
         self._total: int | None = None
-        self._is_direct = self.path.exists() and not self.path.is_file()
 
     @property
     def part_name(self) -> str:
@@ -131,6 +133,7 @@ class Download:
         flags = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         if not self._is_direct:
             flags |= os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            flags |= getattr(os, "O_NONBLOCK", 0)  # or a pipe of that name would wait for a reader
         try:
             self._file = io.FileIO(os.open(place, flags, 0o666), "wb")
             if not self._is_direct:

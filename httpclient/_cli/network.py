@@ -6,6 +6,7 @@ with a value that only the client can judge is a `click.UsageError`.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,8 @@ def url_of(settings: Settings) -> URL:
         raise InvalidURL("the URL does not begin with http:// or https://")
     url = URL(settings.url)
     if settings.query:
-        added = urlencode(settings.query, quote_via=quote)
+        pairs = [(os.fsencode(name), os.fsencode(value)) for name, value in settings.query]
+        added = urlencode(pairs, quote_via=quote)
         before = url.query.decode("ascii")
         url = url.copy_with(query=f"{before}&{added}" if before else added)
     return url

@@ -129,9 +129,10 @@ def judge(status: int, headers: Mapping[str, str], saved: Saved, size: int) -> A
     match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if match is None or is_encoded(headers) or not _is_same(headers, saved):
         return Answer(Verdict.AGAIN)
-    first, last = int(match[1]), int(match[2])
-    total = None if match[3] == "*" else int(match[3])
-    if first != size or last < first or (total is not None and last >= total):
+    if match[3] == "*":  # nobody could tell whether the rest is all there is to come
+        return Answer(Verdict.AGAIN)
+    first, last, total = map(int, match.groups())
+    if first != size or not first <= last < total:
         return Answer(Verdict.AGAIN)
     return Answer(Verdict.APPEND, total)
 

@@ -77,7 +77,7 @@ def run(arguments: list[str] | None, streams: Streams | None = None) -> int:
 
 
 def complain(stderr: TextIO, code: int, problem: str) -> None:
-    with suppress(BrokenPipeError):
+    with suppress(OSError):  # the exit code says it, too
         stderr.write(f"httpclient: ({code}) {safe_line(problem)}\n")
         stderr.flush()
 
@@ -221,6 +221,8 @@ class Command:
         else:
             response, answer = self._rest(client, request, download, saved)
         self._heads(response, self._output())
+        if response.status_code == 304 or request.method == "HEAD":
+            return  # it is about the file, and not the file
         appends = answer.verdict is resume.Verdict.APPEND
         if self._settings.resume and not appends and response.status_code != 200:
             raise _refused(response)

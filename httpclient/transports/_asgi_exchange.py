@@ -240,7 +240,7 @@ class Exchange:
         ended too early, unless 500 is the answer to that."""
         error = self._task.take_error()
         try:
-            if isinstance(error, StopAsyncIteration):  # which would end the caller's loop
+            if isinstance(error, StopAsyncIteration) and self._raises:  # or it ends callers' loops
                 raise RuntimeError("the app raised StopAsyncIteration") from error
             if error is not None and (self._raises or not isinstance(error, Exception)):
                 raise error

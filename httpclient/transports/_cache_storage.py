@@ -55,8 +55,9 @@ class CacheStorage:
         raise NotImplementedError(f"{type(self).__name__} must define get")
 
     def set(self, key: bytes, entry: Entry) -> None:
-        """Keep `entry` in place of the one under `key` that has the same selector. What is too
-        large is not kept, and neither is then what it would replace."""
+        """Keep `entry` in place of the one under `key` that has the same selector, unless that has
+        a higher `order`. What is too large is not kept, and neither is then what it would
+        replace."""
         raise NotImplementedError(f"{type(self).__name__} must define set")
 
     def delete(self, key: bytes) -> None:
@@ -130,6 +131,9 @@ class MemoryStorage(Configured, CacheStorage):
         name = (key, entry.selector)
         size = _size(entry)
         with self._lock:
+            old = self._entries.get(name)
+            if old is not None and old.order > entry.order:
+                return  # a response that took longer than the next one
             self._drop(name)
             if size > self._max_bytes:
                 return
@@ -292,6 +296,10 @@ class SQLiteStorage(CacheStorage):
             with database:
                 database.execute("BEGIN IMMEDIATE")
                 self._write_touched(database)
+                newer = "SELECT 1 FROM http_cache WHERE key = ? AND selector = ? AND position > ?"
+                found = database.execute(newer, (key, entry.selector, entry.order))
+                if found.fetchone() is not None:
+                    return  # a response that took longer than the next one
                 same = "DELETE FROM http_cache WHERE key = ? AND selector = ?"
                 database.execute(same, (key, entry.selector))
                 if size <= self._max_bytes:

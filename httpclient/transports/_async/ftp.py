@@ -209,6 +209,8 @@ async def _put(session: AsyncFTPSession, plan: Plan, stream: Any) -> Response:
     iterator = stream.__aiter__()
     try:
         async for chunk in iterator:
+            if not isinstance(chunk, (bytes, bytearray, memoryview)):
+                raise LocalProtocolError(f"a body is made of bytes, not {type(chunk).__name__}")
             sent += len(chunk)
             if declared is not None and sent > declared:
                 raise LocalProtocolError("the body is longer than its Content-Length")
@@ -224,7 +226,7 @@ async def _put(session: AsyncFTPSession, plan: Plan, stream: Any) -> Response:
     return _answer(201, [], expect(await session.final_reply(), 2))
 
 
-async def _send(session: AsyncFTPSession, chunk: bytes) -> None:
+async def _send(session: AsyncFTPSession, chunk: bytes | bytearray | memoryview) -> None:
     """Raises `Refused` if the server has had enough."""
     for start in range(0, len(chunk), PIECE_SIZE):
         piece: Any = memoryview(chunk)[start : start + PIECE_SIZE]

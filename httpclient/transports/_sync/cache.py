@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Callable
 from dataclasses import replace
 from functools import partial
@@ -27,6 +28,9 @@ T = TypeVar("T")
 
 MAX_ENTRY_SIZE = 8 * 1024 * 1024
 """Bytes: an eighth of what `MemoryStorage` keeps by default."""
+
+MAX_OUTDATED = 4096
+"""Keys that a storage has failed to forget; of more, the oldest are trusted to it again."""
 
 _log = logging.getLogger("httpclient.cache")
 
@@ -72,6 +76,8 @@ class CacheTransport(Configured, BaseTransport):
         # When something was last made invalid, by the first byte of its key: what was asked for
         # before that, and arrives after it, is not stored.
         self._changes = [0] * 256
+        # Keys of what is to be forgotten, and the storage has failed to forget. Oldest first.
+        self._outdated: OrderedDict[bytes, None] = OrderedDict()
         self._ticks = itertools.count(1)
 
     def handle_request(
@@ -87,7 +93,7 @@ class CacheTransport(Configured, BaseTransport):
         asked = Asked(method, url, headers, extensions, has_body)
         request = Request(method, url, headers, stream, extensions)
         if asked.uses_cache:
-            entry = self._call(self._storage.get, asked.key, asked.accepts)
+            entry = self._call(self._find, asked.key, asked.accepts)
             if entry is not None:
                 now = self._clock()
                 status = policy.assess(asked, entry, now)
@@ -137,13 +143,13 @@ class CacheTransport(Configured, BaseTransport):
         if verdict == "failed":
             return policy.answer(asked, entry, "stale", now)
         if verdict == "mistaken":
-            self._call(self._storage.delete, asked.key)
+            self._call(self._forget, asked.key)
             return self._ask(asked, request, None)
         entry = policy.freshened(asked, entry, headers, requested, now)
         if policy.is_storable(entry.status, entry.headers, entry):
             self._call(self._write, asked.key, entry, change)
         else:
-            self._call(self._storage.delete, asked.key)
+            self._call(self._forget, asked.key)
         return policy.answer(asked, entry, "revalidated", now)
 
     def _keep(
@@ -159,35 +165,51 @@ class CacheTransport(Configured, BaseTransport):
         _describe(response, "miss")
         status, headers, _, extensions = response
         entry = policy.make_entry(asked, status, headers, extensions, requested, received)
-        storable = policy.is_storable(status, headers, entry)
+        length = policy.expected_length(asked, status, headers)
+        fits = length is None or length <= self._max_entry_size
+        storable = policy.is_storable(status, headers, entry) and fits
         if old is not None and (
             (not storable and status < 500) or policy.contradicts(asked, old, status, headers)
         ):
-            self._call(self._storage.delete, asked.key)
-        length = policy.expected_length(asked, status, headers)
-        if not storable or (length is not None and length > self._max_entry_size):
+            self._call(self._forget, asked.key)
+        if not storable:
             return response
         save = partial(self._save, asked.key, entry, length, change)
         body = CollectedStream(response.stream, self._max_entry_size, save)
         return response._replace(stream=body)
 
     def _save(
-        self, key: bytes, entry: Entry, length: int | None, change: int, content: bytes
+        self, key: bytes, entry: Entry, length: int | None, change: int, content: bytes | None
     ) -> None:
-        if length is None or length == len(content):
+        if content is None:  # it is too long; what it would have replaced is outdated
+            self._call(self._forget, key)
+        elif length is None or length == len(content):
             self._call(self._write, key, replace(entry, content=content), change)
 
     def _invalidate(self, keys: list[bytes]) -> None:
         for key in keys:
             self._changes[key[0]] = next(self._ticks)
         for key in keys:
-            self._storage.delete(key)
+            self._forget(key)
+
+    def _find(self, key: bytes, accepts: Callable[[bytes], bool]) -> Entry | None:
+        if key in self._outdated:
+            self._forget(key)
+        return self._storage.get(key, accepts)
+
+    def _forget(self, key: bytes) -> None:
+        """Delete what is stored; where that fails, it is not used before it has succeeded."""
+        self._outdated[key] = None
+        if len(self._outdated) > MAX_OUTDATED:
+            self._outdated.popitem(last=False)
+        self._storage.delete(key)
+        self._outdated.pop(key, None)
 
     def _write(self, key: bytes, entry: Entry, change: int) -> None:
         """In this order, because the key may be made invalid by another request at any time."""
         self._storage.set(key, entry)
         if self._changes[key[0]] != change:
-            self._storage.delete(key)
+            self._forget(key)
 
     def _call(self, function: Callable[..., T], *arguments: Any) -> T | None:
         """Call the storage. What it raises is not worth losing a request for."""
@@ -218,11 +240,11 @@ def _discard(response: Response) -> None:
 
 
 class CollectedStream(SyncByteStream):
-    """A body on its way to the caller, of which a copy is kept. When it has come to its end, and
-    is not longer than `limit` bytes, `save` is called with the whole. The stream underneath is
-    closed before that, after an error, and when this one is closed."""
+    """A body on its way to the caller, of which a copy is kept. When it has come to its end, `save`
+    is called with the whole, or with None if it was longer than `limit` bytes. The stream
+    underneath is closed before that, after an error, and when this one is closed."""
 
-    def __init__(self, stream: Any, limit: int, save: Callable[[bytes], Any]) -> None:
+    def __init__(self, stream: Any, limit: int, save: Callable[[bytes | None], Any]) -> None:
         self._stream = stream
         self._source: Any = None
         self._limit = limit
@@ -244,8 +266,7 @@ class CollectedStream(SyncByteStream):
         except StopIteration:
             chunks = self._chunks
             self.close()
-            if chunks is not None:
-                self._save(b"".join(chunks))
+            self._save(None if chunks is None else b"".join(chunks))
             raise
         except BaseException:
             self.close()

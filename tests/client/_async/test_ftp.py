@@ -658,6 +658,12 @@ async def test_upload_of_a_body_that_fails() -> None:
     assert body.ended
 
 
+async def test_upload_of_what_are_no_bytes() -> None:
+    with serve() as server:
+        error = await failed(LocalProtocolError, server, "PUT", "/x", body=Body(b"1", "2"))  # type: ignore[arg-type]
+        assert "a body is made of bytes, not str" in str(error)
+
+
 @pytest.mark.parametrize(("length", "text"), [("2", "longer"), ("4", "shorter")])
 async def test_h8_upload_of_another_length(length: str, text: str) -> None:
     headers = {"Content-Length": length}

@@ -445,6 +445,29 @@ def test_changed_response_replaces(cache: Cache) -> None:
     assert cache.ask() == (200, b"new", "hit")
 
 
+def test_a_slow_response_does_not_replace_a_later_one(storage: CacheStorage) -> None:
+    cache = Cache(storage)
+    cache.server.replies = [
+        (200, [FRESH, date(NOW)], Chunks(b"ol", b"d")),
+        (200, [FRESH, date(NOW + 10)], b"new"),
+    ]
+    slow = cache.open()
+    cache.now += 10
+    assert cache.ask() == (200, b"new", "miss")
+    assert slow.stream.read() == b"old"
+    assert cache.ask() == (200, b"new", "hit")
+
+
+@pytest.mark.parametrize("fields", [[FRESH], [FRESH, (b"Content-Length", b"6")]])
+def test_a_new_response_that_is_too_large_removes_the_old_one(fields: FieldList) -> None:
+    cache = Cache(max_entry_size=4)
+    cache.server.replies = [(200, [FRESH], b"old"), (200, fields, b"newest"), (200, [FRESH], b"3")]
+    cache.ask()
+    again = (b"Cache-Control", b"no-cache")
+    assert cache.ask(again) == (200, b"newest", "miss")
+    assert cache.ask() == (200, b"3", "miss")
+
+
 @pytest.mark.parametrize(("status", "kept"), [(200, False), (404, False), (500, True)])
 def test_response_that_cannot_be_stored_removes_the_old_one(
     cache: Cache, status: int, kept: bool
@@ -682,6 +705,28 @@ class Failing(CacheStorage):
     def delete(self, key: bytes) -> None:
         self.calls.append("delete")
         raise self.error
+
+
+def test_what_the_storage_cannot_forget_is_not_used(cache: Cache) -> None:
+    class Locked(MemoryStorage):
+        locked = False
+
+        def delete(self, key: bytes) -> None:
+            if self.locked:
+                raise OSError("locked by another process")
+            super().delete(key)
+
+    storage = Locked()
+    cache = Cache(storage)
+    old, changed, new = (200, [FRESH], b"old"), (204, [], b""), (200, [FRESH], b"new")
+    cache.server.replies = [old, changed, old, new]
+    cache.ask()
+    storage.locked = True
+    assert cache.ask(method=b"PUT") == (204, b"", "bypass")
+    assert cache.ask() == (200, b"old", "miss")  # and is stored again
+    storage.locked = False
+    assert cache.ask() == (200, b"new", "miss")
+    assert cache.ask() == (200, b"new", "hit")
 
 
 @pytest.mark.parametrize("blocking", [False, True])

@@ -17,7 +17,7 @@ from httpclient import HTTPTransport
 from httpclient._cli.download import Download
 from httpclient._cli.exit_codes import CommandError
 from httpclient._cli.resume import Saved
-from httpcore_core.testing import HTTPServer
+from httpcore_core.testing import HTTPServer, Peer, ScriptedServer
 from httpcore_core.testing.http_server import Exchange, pattern
 
 from .runner import Result, httpclient
@@ -142,6 +142,41 @@ def test_device_is_written_directly(files: Files) -> None:
         assert httpclient(f"{server.url}/file", "-o", os.devnull).code == 0
         assert httpclient(f"{server.url}/file", "-o", os.devnull, "-C").code == 2
     assert listing() == set()
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="pipes have no names here")
+def test_a_pipe_is_written_directly(files: Files) -> None:
+    """What the name leads to has none of its own."""
+    reading, writing = os.pipe()
+    try:
+        with HTTPServer({"file": files}) as server:
+            body = files.body = BODY[:100]
+            assert httpclient(f"{server.url}/file", "-o", f"/dev/fd/{writing}").code == 0
+        assert os.read(reading, 1000) == body
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert listing() == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (("-H", 'If-None-Match: "x"'), b"HTTP/1.1 304 Not Modified\r\n\r\n"),
+        (("-H", 'If-None-Match: "x"', "-C"), b"HTTP/1.1 304 Not Modified\r\n\r\n"),
+        (("-I",), b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
+    ],
+)
+def test_what_is_not_the_file_leaves_it_alone(arguments: tuple[str, ...], answer: bytes) -> None:
+    def script(peer: Peer) -> None:
+        assert peer.read_request() is not None
+        peer.send(answer)
+
+    Path("saved").write_bytes(b"precious")
+    with ScriptedServer(script) as server:
+        assert httpclient(server.url, "-o", "saved", *arguments).code == 0
+    assert Path("saved").read_bytes() == b"precious"
+    assert listing() == {"saved"}
 
 
 def test_nothing_is_left_of_a_request_that_failed() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 import httpclient as client
 from httpclient._cli.exit_codes import MEANINGS, CommandError, Lookup, exit_code
+from httpclient._cli.run import Streams, run
 from httpcore_core.testing import HTTPServer, Peer, ScriptedServer
 from tests.certificates import Certificates
 
@@ -326,3 +327,24 @@ def test_97_proxy(scripted: Callable[..., ScriptedServer]) -> None:
     server = scripted(Peer.read_head, lambda peer: peer.send(refusal), Peer.close)
     result = failing(97, "https://localhost/", "--proxy", server.url)
     assert "403" in result.err
+
+
+def test_the_code_says_it_where_nobody_can_read_why() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "no space left")
+
+    out = io.TextIOWrapper(io.BytesIO())
+    streams = Streams(io.BytesIO(), out, Full(), False, False)
+    assert run(["http://127.0.0.1:1/"], streams) == 7
+
+
+@pytest.mark.skipif(os.name == "nt", reason="arguments are text there")
+def test_arguments_that_are_no_utf8_are_sent_as_they_are() -> None:
+    def script(peer: Peer) -> None:
+        assert peer.read_request() is not None
+        peer.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with ScriptedServer(script) as server:
+        assert httpclient(server.url, "-q", os.fsdecode(b"x\xe9=\xff")).code == 0
+        assert server.requests[0].target == b"/?x%E9=%FF"

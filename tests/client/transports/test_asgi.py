@@ -554,6 +554,15 @@ async def test_exit_is_raised_where_the_response_is_closed() -> None:
     await response.stream.aclose()
 
 
+async def test_error_that_would_end_the_callers_loop_and_is_kept() -> None:
+    response = await call(saying(StopAsyncIteration()), raise_app_exceptions=False)
+    assert response.status == 500
+    app = saying(start(), body(b"a", True), StopAsyncIteration())
+    response = await call(app, raise_app_exceptions=False)
+    with pytest.raises(httpx.RemoteProtocolError, match="in the middle of its response"):
+        await response.stream.aread()
+
+
 async def test_error_that_would_end_the_callers_loop() -> None:
     response = await call(saying(start(), body(b"a", True), StopAsyncIteration()))
     with pytest.raises(RuntimeError, match="StopAsyncIteration"):

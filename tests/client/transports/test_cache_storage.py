@@ -90,6 +90,15 @@ def test_what_is_set_can_be_got(make: Make) -> None:
     assert storage.get(OTHER, anything) == bare
 
 
+def test_what_is_later_stays(make: Make) -> None:
+    storage = make()
+    storage.set(KEY, entry(content=b"later", received=9.0))
+    storage.set(KEY, entry(content=b"earlier", received=8.0))
+    assert contents(storage, KEY) == [b"later"]
+    storage.set(KEY, entry(content=b"the same moment", received=9.0))
+    assert contents(storage, KEY) == [b"the same moment"]
+
+
 def test_selector_decides(make: Make) -> None:
     storage = make()
     for name in (b"a", b"b", b"c"):

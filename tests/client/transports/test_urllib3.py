@@ -605,6 +605,25 @@ def test_h2_broken_responses(answer: bytes, phase: str) -> None:
             assert send(transport, server.url).stream.read() == b"ok"
 
 
+@pytest.mark.parametrize("line", [b"no colon", b"a b: c", b"\xff\xfe", b" folded: first"])
+@pytest.mark.parametrize("framing", [b"Content-Length: 4", b"Transfer-Encoding: chunked"])
+def test_h2_framing_behind_a_line_that_is_no_field(
+    transport: URLLib3Transport, line: bytes, framing: bytes
+) -> None:
+    """The parser underneath ends the head there; what comes would pass for a whole body."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(b"HTTP/1.1 200 OK\r\n" + line + b"\r\n" + framing + b"\r\n\r\n2\r\nab")
+        peer.half_close()
+
+    with ScriptedServer(script) as server:
+        with pytest.raises(httpcore_core.RemoteProtocolError) as caught:
+            send(transport, server.url, timeout={"read": 30}).stream.read()
+        assert caught.value.origin == server.url
+        server.wait_until_done()
+
+
 def test_reset(transport: URLLib3Transport) -> None:
     begun = threading.Event()
 
