@@ -28,6 +28,11 @@ _RECORD = 16384
 # more at 256 KiB, where the pieces have left the processor's caches before they are copied.
 _MOST = 6 * _RECORD
 
+MAX_FRUITLESS = 256 * 1024
+"""Bytes that a peer may send in TLS messages of its own, without data or the end of a handshake: a
+long chain of certificates takes 100 KiB, a ticket or a new key some hundred bytes. A peer that never
+ends would keep whoever reads busy for ever, and no time limit would see him wait."""
+
 
 class TLSEngine:
     """A client's end of a connection, or with `server_side` the other one (for tests)."""
@@ -37,6 +42,7 @@ class TLSEngine:
         "_ended",
         "_eof",
         "_failure",
+        "_fruitless",
         "_has_more",
         "_incoming",
         "_is_quiet",
@@ -68,6 +74,7 @@ class TLSEngine:
         # never true for a moment only.
         self._is_quiet = False
         self._has_more = True  # there may be more plaintext in what was fed
+        self._fruitless = 0  # bytes fed since there was plaintext, or a handshake
         # An exception that is kept keeps the frames it passed, and with them the whole connection:
         # these are the text and the cause of one to be made.
         self._failure: tuple[str, BaseException | None] | None = None
@@ -102,10 +109,14 @@ class TLSEngine:
         try:
             with self._lock:
                 self.ssl_object.do_handshake()
+                self._fruitless = 0
             return True
         except ssl.SSLWantReadError:
             if self._eof:
                 text = f"{self._name} closed the connection during the TLS handshake"
+                raise ConnectError(text, phase="tls") from None
+            if self._fruitless > MAX_FRUITLESS:
+                text = f"the TLS handshake with {self._name} does not end"
                 raise ConnectError(text, phase="tls") from None
             return False
         except ssl.SSLCertVerificationError as exc:
@@ -125,6 +136,7 @@ class TLSEngine:
             self._is_quiet = False
             if ciphertext:
                 self._incoming.write(ciphertext)
+                self._fruitless += len(ciphertext)
             else:
                 self._eof = True
 
@@ -192,8 +204,13 @@ class TLSEngine:
         except ssl.SSLError as exc:
             self._incoming.read()  # nothing of it can be read any more
             self._failure = (f"TLS failed: {_reason(exc)}", _without_frames(exc))
-        if pieces and not self._tried_to_save:
-            self._save_session()
+        if pieces:
+            self._fruitless = 0
+            if not self._tried_to_save:
+                self._save_session()
+        elif self._fruitless > MAX_FRUITLESS and not self._is_over():
+            self._incoming.read()
+            self._failure = (f"{self._name} sends TLS messages without end, and no data", None)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def readable(self) -> bool:

@@ -144,6 +144,23 @@ async def test_a_server_without_tls(certificates: Certificates) -> None:
             await connect(server, certificates.client_context())
 
 
+async def test_i1_a_server_that_only_asks_for_handshakes(certificates: Certificates) -> None:
+    """Something has always arrived, so that no time limit would see anybody wait."""
+
+    def flood(peer: Peer) -> None:
+        requests = b"\x16\x03\x03\x00\x04\x00\x00\x00\x00" * 5000
+        while not over.is_set():
+            peer.send(requests)
+
+    over = threading.Event()
+    with ScriptedServer(flood) as server:
+        try:
+            with pytest.raises(ConnectError, match="does not end"):
+                await connect(server, certificates.client_context())
+        finally:
+            over.set()
+
+
 async def test_n6_truncation(certificates: Certificates) -> None:
     def cut(peer: Peer) -> None:
         peer.send(b"half of it")

@@ -195,6 +195,45 @@ def test_end_in_the_handshake_is_a_connect_error(certificates: Certificates) -> 
         client.handshake()
 
 
+HELLO_REQUEST = b"\x16\x03\x03\x00\x04\x00\x00\x00\x00"
+"""Which asks for a handshake; during one it means nothing (RFC 5246, section 7.4.1.1)."""
+
+
+def test_i1_a_handshake_that_does_not_end(certificates: Certificates) -> None:
+    client = TLSEngine(certificates.client_context(), "localhost")
+    assert not client.handshake()
+    requests = HELLO_REQUEST * 1000
+    with pytest.raises(ConnectError, match="'localhost' does not end"):
+        for _ in range(100):
+            client.feed(requests)
+            assert not client.handshake()
+
+
+def tickets(certificates: Certificates, count: int) -> tuple[TLSEngine, TLSEngine]:
+    """A client and a server that has sent so many session tickets, of a few hundred bytes each."""
+    context = certificates.server_context()
+    context.num_tickets = count
+    return connected(certificates.client_context(), context)
+
+
+def test_messages_of_tls_own_are_taken_in(certificates: Certificates) -> None:
+    client, server = tickets(certificates, 200)
+    exchange(client, server)
+    assert client.decrypt(100) is None
+    assert not client.readable()
+
+
+@pytest.mark.parametrize("looks_first", [False, True])
+def test_i1_messages_of_tls_own_without_end(certificates: Certificates, looks_first: bool) -> None:
+    client, server = tickets(certificates, 4000)
+    move(server, client)
+    if looks_first:
+        assert client.readable()
+    with pytest.raises(ReadError, match="TLS messages without end, and no data"):
+        client.decrypt(100)
+    assert client.readable()
+
+
 def test_n5_expired(certificates: Certificates) -> None:
     server_context = certificates.server_context(certificates.expired)
     text = refusal(certificates.client_context(), server_context, "localhost")
