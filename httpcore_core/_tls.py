@@ -164,6 +164,11 @@ class SessionStore:
     __slots__ = ("__weakref__", "_lock", "_sessions")
 
     def __init__(self) -> None:
+        self.start_over()
+
+    def start_over(self) -> None:
+        """With no sessions. In a forked child they are the parent's, and some for one use only;
+        and the lock may be held by a thread that does not exist there."""
         self._lock = Lock()
         self._sessions: OrderedDict[SessionKey, list[tuple[ssl.SSLSession, bool]]] = OrderedDict()
 
@@ -218,9 +223,13 @@ def session_store(context: ssl.SSLContext) -> SessionStore:
 
 
 def _after_fork() -> None:
-    """Another thread of the parent may have held these, and does not exist in the child."""
+    """Another thread of the parent may have held the locks, and does not exist in the child."""
     global _contexts_lock, _stores_lock
     _contexts_lock, _stores_lock = Lock(), Lock()
+    for found in list(_stores.values()):
+        store = found()
+        if store is not None:
+            store.start_over()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

@@ -30,8 +30,8 @@ _MOST = 6 * _RECORD
 
 MAX_FRUITLESS = 256 * 1024
 """Bytes that a peer may send in TLS messages of its own, without data or the end of a handshake: a
-long chain of certificates takes 100 KiB, a ticket or a new key some hundred bytes. A peer that never
-ends would keep whoever reads busy for ever, and no time limit would see him wait."""
+long chain of certificates takes 100 KiB, a ticket or a new key some hundred bytes. A peer that
+never ends would keep whoever reads busy for ever, and no time limit would see him wait."""
 
 
 class TLSEngine:

@@ -194,6 +194,20 @@ def _seconds(limit: Any) -> float | None:
 # Responses
 
 
+def check_parsed(answer: Any) -> None:
+    """At a line that is no field the standard library takes the head for ended, and urllib3 says
+    so in the log: what frames the body may be behind that."""
+    from urllib3.exceptions import HeaderParsingError
+    from urllib3.util.response import assert_header_parsing
+
+    message = getattr(answer, "msg", None)
+    if message is not None:
+        try:
+            assert_header_parsing(message)
+        except HeaderParsingError as exc:
+            raise _broken("a line of the head is no header field") from exc
+
+
 def check_head(status: int, items: list[tuple[str, str]]) -> Headers:
     """The header fields as bytes. Raises `RemoteProtocolError`."""
     if status < 200:

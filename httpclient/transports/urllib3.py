@@ -18,7 +18,6 @@ from httpcore_core import (
     PoolTimeout,
     ReadError,
     ReadTimeout,
-    RemoteProtocolError,
     Response,
     SyncByteStream,
     TimeoutException,
@@ -28,7 +27,7 @@ from httpcore_core import (
 )
 
 from ._configured import Configured
-from ._urllib3_rules import Plan, check_head, innermost, meaning, plan_request
+from ._urllib3_rules import Plan, check_head, check_parsed, innermost, meaning, plan_request
 from .base import BaseTransport
 
 if TYPE_CHECKING:
@@ -322,7 +321,7 @@ def _response(answer: urllib3.BaseHTTPResponse, exchange: _Exchange) -> Response
     body = _Body(answer, exchange)
     try:
         headers = check_head(answer.status, list(answer.headers.items()))
-        _check_that_all_was_parsed(answer)
+        check_parsed(getattr(answer, "_original_response", None))
     except BaseException as exc:
         body.discard()
         if isinstance(exc, TransportError):
@@ -332,20 +331,6 @@ def _response(answer: urllib3.BaseHTTPResponse, exchange: _Exchange) -> Response
     reason = (answer.reason or "").encode("latin-1")
     extensions = {"http_version": version, "reason_phrase": reason}
     return Response(answer.status, headers, body, extensions)
-
-
-def _check_that_all_was_parsed(answer: urllib3.BaseHTTPResponse) -> None:
-    """At a line that is no field the standard library takes the head for ended, and urllib3 says
-    so in the log: what frames the body may be behind that."""
-    from urllib3.exceptions import HeaderParsingError
-    from urllib3.util.response import assert_header_parsing
-
-    message = getattr(getattr(answer, "_original_response", None), "msg", None)
-    if message is not None:
-        try:
-            assert_header_parsing(message)
-        except HeaderParsingError as exc:
-            raise RemoteProtocolError("a line of the head is no header field") from exc
 
 
 class _Body(SyncByteStream):

@@ -90,7 +90,6 @@ class AsyncConnectionPool(AsyncPoolLeasing):
         network_backend: AsyncNetworkBackend | None = None,
     ) -> None:
         self._configuration = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
-        super().__init__()
         self._options = ConnectionOptions(
             ssl_context,
             retries,
@@ -132,6 +131,7 @@ class AsyncConnectionPool(AsyncPoolLeasing):
             self._sessions = session_store(ssl_context)
         self._policy = PoolPolicy(**self._limits.as_dict())
         self._now = self._backend.now
+        super().__init__()  # last: from now on a fork finds a pool that is whole
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A pool pickles and copies as its configuration: connections never travel."""

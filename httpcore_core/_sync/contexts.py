@@ -73,7 +73,7 @@ _pools: weakref.WeakSet[PoolContexts] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
-    for pool in _pools:
+    for pool in list(_pools):
         pool._after_fork()
 
 

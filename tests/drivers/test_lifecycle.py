@@ -27,6 +27,7 @@ from httpcore_core import (
     WriteError,
 )
 from httpcore_core._concurrency import AsyncEvent
+from httpcore_core._tls import session_store
 from httpcore_core.testing import Delay
 from httpcore_core.testing.http_server import HTTPServer, pattern
 from httpcore_core.testing.peer import Peer
@@ -209,6 +210,38 @@ def test_p11_a_forked_child_of_async_code(flavour: str) -> None:
     with HTTPServer() as server:
         run_async(flavour, main)
         assert len(server.connections) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_p11_a_pool_that_was_never_made_is_in_nobodys_way() -> None:
+    kept = []  # with the error also the pool is
+    with HTTPServer() as server, ConnectionPool() as first, ConnectionPool() as second:
+        pools = (first, second)
+        for pool in pools:
+            pool.request("GET", f"{server.url}/bytes/3")
+        for _ in range(5):
+            with pytest.raises(ValueError, match="max_connections") as raised:
+                ConnectionPool(max_connections=-5)
+            kept.append(raised.value)
+        assert in_child(lambda: not any(pool.connections for pool in pools)) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_p11_a_fork_while_another_thread_files_a_tls_session(certificates: Any) -> None:
+    context = certificates.client_context()
+    store = session_store(context)
+    with HTTPServer(ssl_context=certificates.server_context()) as server:
+        with ConnectionPool(ssl_context=context) as pool:
+            pool.request("GET", f"{server.url}/bytes/3")
+            assert len(store) == 1
+
+            def child() -> bool:
+                assert len(store) == 0  # they are the parent's
+                return pool.request("GET", f"{server.url}/bytes/3").status == 200
+
+            with store._lock:  # as it would
+                assert in_child(child) == 0
+            assert len(store) == 1
 
 
 def in_child(work: Callable[[], bool]) -> int:
