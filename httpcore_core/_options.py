@@ -7,6 +7,7 @@ Rules of this file: values and their checks; nothing here acts. A wrong option i
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import sys
 from collections.abc import Callable, Iterable
@@ -275,6 +276,15 @@ class ConnectionOptions(_Options):
     def alpn(self) -> tuple[str, ...]:
         """What our own TLS contexts offer, the preferred protocol first (RFC 7301)."""
         return ("h2",) * self.http2 + ("http/1.1",) * self.http1
+
+    def problem_with(self, agreed_on_http2: bool) -> str | None:
+        """Why a protocol that was agreed on by TLS cannot be spoken; None if it can."""
+        if agreed_on_http2:
+            if "h2" in sys.modules or importlib.util.find_spec("h2") is not None:
+                return None
+            install = "pip install 'httpcore-core[http2]'"
+            return f"HTTP/2 was agreed on, by an ssl_context that offers it; it needs h2: {install}"
+        return None if self.http1 else "the server did not agree to HTTP/2"
 
     def may_be_http2(self, scheme: bytes) -> bool:
         """Whether a connection may turn out to be HTTP/2: by ALPN, or because we know before

@@ -61,9 +61,10 @@ class AsyncDialer(AsyncProxyDialer):
         tls = stream.get_extra_info("ssl_object")
         chosen = None if tls is None else tls.selected_alpn_protocol()
         self.is_http2 = chosen == "h2"
-        if not (self.is_http2 or self._options.http1):
+        problem = self._options.problem_with(self.is_http2)
+        if problem is not None:
             await close_stream(stream)
-            raise ConnectError("the server did not agree to HTTP/2", phase="tls")
+            raise ConnectError(problem, phase="tls")
 
     async def _connect_network(
         self, exchange: Exchange, place: Origin, budget: float | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import ssl
+import sys
 from typing import Any
 
 import pytest
@@ -42,6 +43,24 @@ async def test_large_bodies_both_ways(certificates: Certificates) -> None:
             response = await pool.request("POST", f"{server.url}/bytes/5000000", content=body)
             assert response.content == body
     assert server.requests[0].body == body
+
+
+async def test_i2_http2_is_agreed_on_and_h2_is_not_installed(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch, settled: Any
+) -> None:
+    """By a context of the caller's; nothing is left of the connection."""
+    context = certificates.client_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    server_context = certificates.server_context(alpn=("h2",))
+    with ScriptedServer(lambda peer: peer.wait_for_end(), ssl_context=server_context) as server:
+        async with AsyncConnectionPool(ssl_context=context) as pool:
+            with monkeypatch.context() as patched:
+                patched.delitem(sys.modules, "h2", raising=False)
+                patched.setattr("importlib.util.find_spec", lambda name: None)
+                with pytest.raises(ConnectError, match=r"pip install 'httpcore-core\[http2\]'"):
+                    await pool.request("GET", server.url)
+            settled(pool)
+            server.wait_until_done()  # the connection is closed
 
 
 async def test_n5_an_unknown_authority_is_refused(certificates: Certificates, settled: Any) -> None:
