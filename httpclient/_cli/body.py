@@ -10,6 +10,7 @@ import json
 import mimetypes
 import os
 import re
+import stat
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, BinaryIO, TypeVar
@@ -47,7 +48,16 @@ class Readable:
         return self._guarded(read, size)
 
     def seekable(self) -> bool:
-        return self._file.seekable()
+        """Whether what its size says can be believed: devices have none, and of the files in
+        Linux's /proc it is 0."""
+        try:
+            status = os.fstat(self._file.fileno())
+        except OSError:  # no file of the system's
+            return self._file.seekable()
+        if not stat.S_ISREG(status.st_mode) or not self._file.seekable():
+            return False
+        peek = getattr(self._file, "peek", None)
+        return status.st_size > 0 or peek is None or not peek(1)
 
     def tell(self) -> int:
         return self._file.tell()

@@ -93,6 +93,20 @@ def test_data_from_a_file(server: Server, tmp_path: Path) -> None:
     assert seen["headers"]["content-type"] == "text/plain"
 
 
+def test_data_from_an_empty_file(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "empty"
+    path.touch()
+    seen = ask(server, "-d", f"@{path}")
+    assert (seen["body"], seen["headers"]["content-length"]) == ("", "0")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/version"), reason="of Linux only")
+def test_data_from_a_file_that_says_it_is_empty(server: Server) -> None:
+    text = Path("/proc/version").read_text()
+    seen = ask(server, "-d", "@/proc/version")
+    assert (seen["body"], seen["headers"]["transfer-encoding"]) == (text, "chunked")
+
+
 @pytest.mark.parametrize("name", ["-", "@-"])
 def test_data_from_standard_input(server: Server, name: str) -> None:
     seen = ask(server, "-d", name, stdin=b"from a file")
