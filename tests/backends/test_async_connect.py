@@ -18,6 +18,7 @@ from httpcore_core._backends.auto import AutoBackend
 from httpcore_core._exceptions import ConnectError, ConnectTimeout
 from httpcore_core._trace import AsyncTracer
 from tests.concurrency import AsyncTaskGroup
+from tests.ports import free_port
 
 
 @contextlib.contextmanager
@@ -91,7 +92,7 @@ async def test_g07_blackhole(timeout: float) -> None:
 
 async def test_n1_three_dead_addresses_share_one_deadline() -> None:
     with (
-        blackhole(("127.0.0.1", 0)) as port,
+        blackhole(("127.0.0.1", free_port())) as port,
         blackhole(("127.0.0.2", port)),
         blackhole(("127.0.0.3", port)),
         took(1.0, 1.3),
@@ -103,7 +104,7 @@ async def test_n1_three_dead_addresses_share_one_deadline() -> None:
 
 async def test_n1_g09_dead_ipv6_and_live_ipv4() -> None:
     with (
-        blackhole(("::1", 0), socket.AF_INET6) as port,
+        blackhole(("::1", free_port()), socket.AF_INET6) as port,
         socket.create_server(("127.0.0.1", port)),
     ):
         events = Events()

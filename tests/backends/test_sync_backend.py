@@ -29,6 +29,7 @@ from httpcore_core._exceptions import (
     WriteTimeout,
 )
 from httpcore_core._trace import Tracer
+from tests.ports import free_port
 
 BIG = os.urandom(1 << 20) * 16
 
@@ -731,7 +732,7 @@ def test_g07_blackhole():
 
 def test_n1_three_dead_addresses_share_one_deadline():
     with (
-        blackhole(("127.0.0.1", 0)) as (_, port),
+        blackhole(("127.0.0.1", free_port())) as (_, port),
         blackhole(("127.0.0.2", port)),
         blackhole(("127.0.0.3", port)),
         took(1.0, 1.3),
@@ -743,7 +744,7 @@ def test_n1_three_dead_addresses_share_one_deadline():
 
 def test_n1_g09_dead_ipv6_and_live_ipv4():
     with (
-        blackhole(("::1", 0), socket.AF_INET6) as (_, port, *_),
+        blackhole(("::1", free_port()), socket.AF_INET6) as (_, port, *_),
         socket.create_server(("127.0.0.1", port)),
     ):
         events = Events()
@@ -790,7 +791,7 @@ def test_connections_that_are_made_or_fail_at_once(monkeypatch):
 
 def test_g09_a_slow_attempt_may_still_win():
     """The first address answers after the second was begun: the attempt is still there to win."""
-    with socket.socket() as late, blackhole(("127.0.0.2", 0)) as (_, port):
+    with socket.socket() as late, blackhole(("127.0.0.2", free_port())) as (_, port):
         late.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         late.bind(("127.0.0.1", port))
         late.listen(0)
@@ -966,7 +967,7 @@ def test_a_tracer_that_raises_about_the_loser_closes_the_winner():
             raise ZeroDivisionError
 
     with (
-        blackhole(("::1", 0), socket.AF_INET6) as (_, port, *_),
+        blackhole(("::1", free_port()), socket.AF_INET6) as (_, port, *_),
         socket.create_server(("127.0.0.1", port)),
         pytest.raises(ZeroDivisionError),
     ):

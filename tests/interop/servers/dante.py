@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 
 from tests.certificates import Certificates
+from tests.ports import free_port
 
-from .process import Server, free_port
+from .process import Server
 
 SETTINGS = """\
 logoutput: stderr

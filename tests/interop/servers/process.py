@@ -7,7 +7,6 @@ server is ready when it accepts connections; when it has stopped, its whole proc
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import socket
@@ -21,21 +20,15 @@ from typing import Any, ClassVar, NoReturn, Self
 import pytest
 
 from tests.certificates import Certificates
+from tests.ports import free_port
 
 LIMIT = 60.0
 """Seconds for a server to start, to stop, or to show what a test waits for."""
-
-PORTS = range(20000, 32000)
-"""Below the ports that systems give to outgoing connections, which come and go all the time. Of
-pytest-xdist's workers each has its own: a port is free until a server listens, moments later."""
-_worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-PORTS = PORTS[int(_worker) :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
 
 HTTP2_LAYERS = ("tls_h2", "h2c")
 """Names of ports with HTTP/2 over TLS, by ALPN, and with prior knowledge of it, in the clear."""
 
 running: list[Server] = []
-_given: set[int] = set()
 
 
 def find_program(name: str) -> str:
@@ -51,22 +44,6 @@ def report_missing(package: str, install: str = "apt-get install") -> NoReturn:
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(f"{text}; in CI they must not be left out", pytrace=False)
     pytest.skip(text)
-
-
-def free_port() -> int:
-    """One that nobody listens at, and that has not been given to anyone who has yet to listen."""
-    while True:
-        port = random.choice(PORTS)
-        if port in _given:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        _given.add(port)
-        return port
 
 
 def wait_until(condition: Callable[[], object], what: str, limit: float | None = None) -> None:

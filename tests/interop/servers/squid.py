@@ -12,8 +12,9 @@ from typing import NamedTuple
 import pytest
 
 from tests.certificates import Certificates
+from tests.ports import free_port
 
-from .process import Server, free_port
+from .process import Server
 
 HELPER_DIRECTORIES = ("/usr/lib/squid", "/usr/lib64/squid", "/usr/libexec/squid")
 
