@@ -624,6 +624,23 @@ def test_h2_framing_behind_a_line_that_is_no_field(
         server.wait_until_done()
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Type: multipart/x-mixed-replace\r\n",
+        b"Content-Type: multipart/mixed; boundary=x\r\nContent-Transfer-Encoding: base64\r\n",
+        b"Content-Type: message/rfc822\r\n",
+    ],
+)
+def test_heads_that_would_be_wrong_in_a_mail(transport: URLLib3Transport, fields: bytes) -> None:
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 2\r\n\r\nab")
+
+    with ScriptedServer(script) as server:
+        assert send(transport, server.url).stream.read() == b"ab"
+
+
 def test_reset(transport: URLLib3Transport) -> None:
     begun = threading.Event()
 
