@@ -82,9 +82,8 @@ class RetryPolicy:
             raise ValueError(f"attempts counts the first one, and cannot be {self.attempts}")
         for name in ("backoff", "max_backoff", "max_retry_after"):
             _check_seconds(name, getattr(self, name))
-        if isinstance(self.statuses, (str, bytes)) or not all(
-            isinstance(status, int) for status in self.statuses
-        ):
+        statuses = tuple(self.statuses)  # once: it may be an iterator
+        if isinstance(self.statuses, bytes) or not all(isinstance(one, int) for one in statuses):
             raise TypeError("statuses is a collection of numbers")
         if isinstance(self.methods, (str, bytes)):
             raise TypeError("methods is a collection of names, not one name")
@@ -92,7 +91,7 @@ class RetryPolicy:
         on_errors = tuple(self.on_errors)
         if not all(isinstance(e, type) and issubclass(e, TransportError) for e in on_errors):
             raise TypeError("on_errors are classes of TransportError")
-        object.__setattr__(self, "statuses", frozenset(self.statuses))
+        object.__setattr__(self, "statuses", frozenset(statuses))
         object.__setattr__(self, "methods", frozenset(methods))
         object.__setattr__(self, "on_errors", on_errors)
 

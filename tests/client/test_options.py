@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import httpclient as httpx
+from httpclient.transports.retry import RetryPolicy
 
 CLIENTS = pytest.mark.parametrize("client_class", [httpx.Client, httpx.AsyncClient])
 
@@ -123,7 +124,11 @@ def test_a_file_that_tells_but_does_not_seek() -> None:
         assert response.request.headers["Transfer-Encoding"] == "chunked"
 
 
-@pytest.mark.parametrize("statuses", ["503", ["503"], [None]])
+def test_statuses_from_an_iterator() -> None:
+    assert RetryPolicy(statuses=iter([503])).statuses == {503}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("statuses", ["503", b"503", ["503"], [None]])
 def test_statuses_to_be_retried(statuses: Any) -> None:
     with pytest.raises(TypeError, match="statuses is a collection of numbers"):
         httpx.RetryTransport(OK, statuses=statuses)

@@ -96,8 +96,10 @@ class AsyncCacheTransport(Configured, AsyncBaseTransport):
             entry = await self._call(self._find, asked.key, asked.accepts)
             if entry is not None:
                 now = self._clock()
-                status = policy.assess(asked, entry, now)
-                if status is not None:
+                if entry.received > now:  # the clock has been set back: nothing could replace it
+                    await self._call(self._forget, asked.key)
+                    entry = None
+                elif (status := policy.assess(asked, entry, now)) is not None:
                     return policy.answer(asked, entry, status, now)
         if asked.only_if_cached:
             return policy.not_in_cache()

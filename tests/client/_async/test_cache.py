@@ -458,6 +458,16 @@ async def test_a_slow_response_does_not_replace_a_later_one(storage: CacheStorag
     assert await cache.ask() == (200, b"new", "hit")
 
 
+async def test_a_clock_that_is_set_back(storage: CacheStorage) -> None:
+    cache = Cache(storage)
+    cache.server.replies = [(200, [FRESH], b"1"), (200, [FRESH], b"2")]
+    cache.now += 86400
+    assert await cache.ask() == (200, b"1", "miss")
+    cache.now -= 86400
+    assert await cache.ask() == (200, b"2", "miss")
+    assert await cache.ask() == (200, b"2", "hit")
+
+
 @pytest.mark.parametrize("fields", [[FRESH], [FRESH, (b"Content-Length", b"6")]])
 async def test_a_new_response_that_is_too_large_removes_the_old_one(fields: FieldList) -> None:
     cache = Cache(max_entry_size=4)
