@@ -32,7 +32,8 @@ class HTTP11Sender:
         self._plan = plan
         self._held_back: bytes | None = None  # what completes a body of declared length
         self._to_send = plan.content_length or 0  # bytes still to be given to `send_data`
-        self.request_complete = plan.content_length == 0 and plan.body is not None
+        is_unproved = plan.is_said_to_be_empty()
+        self.request_complete = plan.content_length == 0 and not is_unproved
         self.awaiting_continue = plan.expect_continue
         fields = b"\r\n".join(map(b": ".join, plan.headers))
         # RFC 9112, sections 3 and 5.
@@ -40,7 +41,7 @@ class HTTP11Sender:
         if not self.request_complete and self._may_join(plan):
             assert plan.body is not None
             return head + self.send_data(plan.body) + self.end_of_body()
-        if plan.content_length == 0 and plan.body is None:
+        if is_unproved:
             # The end of the head is that of the message: it leaves when the stream has proved to be
             # as empty as its length says.
             self._held_back = head[-2:]
@@ -87,6 +88,7 @@ class HTTP11Sender:
         else:
             last = self._held_back
             self._held_back = None
+        self._plan.stream_has_ended()
         self.request_complete = True
         return last
 

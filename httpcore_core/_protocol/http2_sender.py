@@ -170,6 +170,7 @@ class HTTP2Sender(HTTP2State):
             self._engine.send_headers(stream.id, trailer_fields(trailers), True)
         else:
             self._engine.end_stream(stream.id)
+        stream.plan.stream_has_ended()
         self._request_ended(stream)
 
     def _request_ended(self, stream: HTTP2Stream) -> None:

@@ -71,7 +71,7 @@ class HTTP2Stream:
         self.waiters: tuple[Any, ...] = ()
         # The request.
         self.to_send = None if tunnel else plan.content_length  # bytes to come, if that is known
-        self.request_complete = self.to_send == 0 and plan.body is not None
+        self.request_complete = self.to_send == 0 and not plan.is_said_to_be_empty()
         self.awaiting_continue = plan.expect_continue
         self._abandoned = False  # the final response came while the body waited for a 100
         # The response.

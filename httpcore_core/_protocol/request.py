@@ -114,6 +114,15 @@ class RequestPlan:
     idempotent: bool = False
     replayable: bool = True
 
+    def is_said_to_be_empty(self) -> bool:
+        """Whether a stream has yet to prove that it is as empty as its Content-Length says."""
+        return self.content_length == 0 and self.body is None
+
+    def stream_has_ended(self) -> None:
+        """With as much as was declared; what has proved to be empty can be sent again."""
+        if self.is_said_to_be_empty():
+            self.body, self.replayable = b"", True
+
 
 def _refuse(text: str) -> LocalProtocolError:
     return LocalProtocolError(text, phase="request")

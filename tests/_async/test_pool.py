@@ -185,7 +185,7 @@ def dies_at_second_request(end: str) -> Any:
 
 
 @pytest.mark.parametrize("end", ["FIN", "RST"])
-@pytest.mark.parametrize("body", [b"", b"again", "replayable"])
+@pytest.mark.parametrize("body", [b"", b"again", "replayable", "proved empty"])
 async def test_p5_an_idempotent_request_is_sent_again_on_a_fresh_connection(
     end: str, body: Any
 ) -> None:
@@ -194,14 +194,19 @@ async def test_p5_an_idempotent_request_is_sent_again_on_a_fresh_connection(
             peer.read_request()
             peer.send(OK)
 
-    content = Replayable(b"ag", b"ain") if body == "replayable" else body
+    kinds: dict[Any, Any] = {
+        "replayable": Replayable(b"ag", b"ain"),
+        "proved empty": OneShot(),
+    }
+    content = kinds.get(body, body)
+    headers = {"Content-Length": "0"} if body == "proved empty" else None
     with ScriptedServer(dies_at_second_request(end), serve) as server:
         async with AsyncConnectionPool() as pool:
             await get(pool, server.url)
-            response = await pool.request("PUT", server.url, content=content)
+            response = await pool.request("PUT", server.url, headers=headers, content=content)
             assert response.content == b"ok"
             assert not response.extensions["connection"]["reused"]
-    expected = b"again" if body else b""
+    expected = b"again" if body in (b"again", "replayable") else b""
     assert [request.body for request in server.requests[1:]] == [expected, expected]
 
 
