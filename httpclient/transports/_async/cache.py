@@ -96,10 +96,8 @@ class AsyncCacheTransport(Configured, AsyncBaseTransport):
             entry = await self._call(self._find, asked.key, asked.accepts)
             if entry is not None:
                 now = self._clock()
-                if entry.received > now:  # the clock has been set back: nothing could replace it
-                    await self._call(self._forget, asked.key)
-                    entry = None
-                elif (status := policy.assess(asked, entry, now)) is not None:
+                status = policy.assess(asked, entry, now)
+                if status is not None:
                     return policy.answer(asked, entry, status, now)
         if asked.only_if_cached:
             return policy.not_in_cache()
@@ -147,12 +145,12 @@ class AsyncCacheTransport(Configured, AsyncBaseTransport):
         if verdict == "mistaken":
             await self._call(self._forget, asked.key)
             return await self._ask(asked, request, None)
-        entry = policy.freshened(asked, entry, headers, requested, now)
-        if policy.is_storable(entry.status, entry.headers, entry):
-            await self._call(self._write, asked.key, entry, change)
+        fresh = policy.freshened(asked, entry, headers, requested, now)
+        if policy.is_storable(fresh.status, fresh.headers, fresh):
+            await self._call(self._write, asked.key, fresh, change, entry)
         else:
             await self._call(self._forget, asked.key)
-        return policy.answer(asked, entry, "revalidated", now)
+        return policy.answer(asked, fresh, "revalidated", now)
 
     async def _keep(
         self,
@@ -176,17 +174,23 @@ class AsyncCacheTransport(Configured, AsyncBaseTransport):
             await self._call(self._forget, asked.key)
         if not storable:
             return response
-        save = partial(self._save, asked.key, entry, length, change)
+        save = partial(self._save, asked.key, entry, length, change, old)
         body = AsyncCollectedStream(response.stream, self._max_entry_size, save)
         return response._replace(stream=body)
 
     async def _save(
-        self, key: bytes, entry: Entry, length: int | None, change: int, content: bytes | None
+        self,
+        key: bytes,
+        entry: Entry,
+        length: int | None,
+        change: int,
+        old: Entry | None,
+        content: bytes | None,
     ) -> None:
         if content is None:  # it is too long; what it would have replaced is outdated
             await self._call(self._forget, key)
         elif length is None or length == len(content):
-            await self._call(self._write, key, replace(entry, content=content), change)
+            await self._call(self._write, key, replace(entry, content=content), change, old)
 
     def _invalidate(self, keys: list[bytes]) -> None:
         for key in keys:
@@ -207,8 +211,11 @@ class AsyncCacheTransport(Configured, AsyncBaseTransport):
         self._storage.delete(key)
         self._outdated.pop(key, None)
 
-    def _write(self, key: bytes, entry: Entry, change: int) -> None:
-        """In this order, because the key may be made invalid by another request at any time."""
+    def _write(self, key: bytes, entry: Entry, change: int, old: Entry | None) -> None:
+        """In this order, because the key may be made invalid by another request at any time. What
+        was `old` before `entry` was asked for is replaced whatever clocks say of the two."""
+        if old is not None and old.order > entry.order:
+            self._forget(key)
         self._storage.set(key, entry)
         if self._changes[key[0]] != change:
             self._forget(key)

@@ -448,14 +448,33 @@ def test_changed_response_replaces(cache: Cache) -> None:
 def test_a_slow_response_does_not_replace_a_later_one(storage: CacheStorage) -> None:
     cache = Cache(storage)
     cache.server.replies = [
-        (200, [FRESH, date(NOW)], Chunks(b"ol", b"d")),
-        (200, [FRESH, date(NOW + 10)], b"new"),
+        (200, [FRESH, date(0)], Chunks(b"ol", b"d")),
+        (200, [FRESH, date(10)], b"new"),
     ]
     slow = cache.open()
     cache.now += 10
     assert cache.ask() == (200, b"new", "miss")
     assert slow.stream.read() == b"old"
     assert cache.ask() == (200, b"new", "hit")
+
+
+@pytest.mark.parametrize("confirms", [False, True])
+def test_servers_whose_clocks_differ(storage: CacheStorage, confirms: bool) -> None:
+    """What was asked for later is later, and not what says so."""
+    cache = Cache(storage)
+    again = (304, [FRESH, TAG, date(50)], b"")
+    changed = (200, [FRESH, date(50)], b"new")
+    cache.now += 100
+    cache.server.replies = [(200, [FRESH, TAG, date(100)], b"old")]
+    cache.server.replies.append(again if confirms else changed)
+    cache.ask()
+    no_cache = (b"Cache-Control", b"no-cache")
+    status = "revalidated" if confirms else "miss"
+    content = b"old" if confirms else b"new"
+    assert cache.ask(no_cache) == (200, content, status)
+    cached = cache.open()
+    assert cached.extensions["cache"] == {"status": "hit", "age": 50}
+    assert cached.stream.read() == content
 
 
 def test_a_clock_that_is_set_back(storage: CacheStorage) -> None:
